@@ -1,0 +1,506 @@
+"""The NumPy backend: a schedule as Python source over bound arrays and kernels.
+
+All that can be decided once is decided in `bind`: slots become arrays, views are taken, kernels
+get their attributes. What is left for a call is one line per step. Names of the user never reach
+the source but as comments.
+"""
+
+from __future__ import annotations
+
+import linecache
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import count
+from sys import getrefcount
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from ..errors import LazygradError, OperationError
+from ..ir.cell import Cell
+from ..ir.compute import concrete_attrs
+from ..ir.op import OUT, Array, Call, In, Writes
+from ..lengths import Length, evaluate
+from ..schedule.buffers import ALIGNMENT, Kind, Plan, is_data_dependent
+from ..schedule.steps import Schedule, Section, Step
+from ..spec import Spec
+from .recycle import HELD, OutputPool
+
+__all__ = ["Executable", "bind"]
+
+# Python compiles very long functions slowly, and past the second limit at all only slowly.
+LINES_PER_FUNCTION = 2_000
+LOOPED_STEPS = 20_000
+
+_serial = count()
+
+
+class Executable:
+    """A bound schedule: one callable per section, and the arrays that they work on.
+
+    With `feeds_kept` the feeds are arrays of the executable's own, in ``feed_arrays``, filled
+    before the first section is called; else the first section takes them as arguments.
+    """
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        plan: Plan,
+        arrays: dict[int, Array],
+        functions: dict[str, Callable[..., Any]],
+        source: str,
+        step_at_line: dict[int, Step],
+        file: str,
+        seconds: list[float],
+    ) -> None:
+        self.schedule = schedule
+        self.plan = plan
+        self.arrays = arrays
+        self.functions = functions
+        self.source = source
+        self.seconds = seconds
+        """Of a timed executable, the seconds that each step has taken so far."""
+        self._step_at_line = step_at_line
+        self._file = file
+
+    @property
+    def feed_arrays(self) -> list[Array]:
+        """The arrays of kept feeds, in the schedule's order."""
+        return [self.arrays[number] for _, number in self.schedule.feeds]
+
+    def failure(self, error: Exception) -> Exception:
+        """Word an exception that a kernel raised: which operation, made where."""
+        if isinstance(error, LazygradError):
+            return error
+        step = self._failed_step(error)
+        if step is None:
+            return error
+        shapes = ", ".join(str(self.schedule.specs[number]) for number in step.reads)
+        where = "" if step.note.line is None else f", made at {step.note.line}"
+        wrapped = OperationError(
+            f"{step.op.name}({shapes}){where}, raised {type(error).__name__}: {error}"
+        )
+        wrapped.__cause__ = error
+        return wrapped
+
+    def _failed_step(self, error: Exception) -> Step | None:
+        trace = error.__traceback__
+        found = None
+        while trace is not None:
+            if trace.tb_frame.f_code.co_filename == self._file:
+                found = self._step_at_line.get(trace.tb_lineno)
+                if found is None and "step" in trace.tb_frame.f_locals:
+                    found = self.schedule.steps[trace.tb_frame.f_locals["step"]]
+            trace = trace.tb_next
+        return found
+
+
+def bind(
+    schedule: Schedule,
+    plan: Plan,
+    cells: Sequence[Cell],
+    *,
+    feeds_kept: bool = False,
+    timed: bool = False,
+) -> Executable:
+    """Allocate the arena, take views, and write the source of every section.
+
+    A *timed* executable adds up the seconds of each step as it runs.
+    """
+    return _Emitter(schedule, plan, cells, feeds_kept, timed).executable()
+
+
+def _aligned(size: int) -> Array:
+    block = np.empty(size + ALIGNMENT, np.uint8)
+    start = -block.ctypes.data % ALIGNMENT
+    return block[start : start + size]
+
+
+class _Emitter:
+    def __init__(
+        self,
+        schedule: Schedule,
+        plan: Plan,
+        cells: Sequence[Cell],
+        feeds_kept: bool,
+        timed: bool,
+    ) -> None:
+        self.schedule = schedule
+        self.plan = plan
+        self.cells = cells
+        self.timed = timed
+        self.seconds = [0.0] * len(schedule.steps)
+        self.looped = not timed and len(schedule.steps) > LOOPED_STEPS and all(
+            storage.kind is not Kind.FRESH for storage in plan.storage
+        )
+        self.feeds_kept = feeds_kept or len(schedule.steps) > LINES_PER_FUNCTION
+        self.arrays: dict[int, Array] = {}
+        self.namespace: dict[str, Any] = {"getrefcount": getrefcount, "np": np, "deque": deque}
+        self.names: dict[int, str] = {}
+        self.bound_names: dict[int, str] = {}
+        self.taken: set[str] = set()
+        self.lines: list[str] = []
+        self.step_at_line: dict[int, Step] = {}
+        self.length_names: dict[str, str] = {}
+        self.per_call: set[str] = set()
+        self.deferred = {index: cell for cell, index in plan.direct}
+        self.file = f"<lazygrad program {next(_serial)}>"
+
+    def executable(self) -> Executable:
+        self._bind_storage()
+        functions = self._write_sections()
+        source = "\n".join(self.lines) + "\n"
+        code = compile(source, self.file, "exec")
+        linecache.cache[self.file] = (len(source), None, source.splitlines(True), self.file)
+        exec(code, self.namespace)
+        return Executable(
+            self.schedule,
+            self.plan,
+            self.arrays,
+            {name: self.namespace[function] for name, function in functions.items()},
+            source,
+            self.step_at_line,
+            self.file,
+            self.seconds,
+        )
+
+    def _bind_storage(self) -> None:
+        schedule, plan = self.schedule, self.plan
+        arena = _aligned(plan.arena_bytes)
+        for cell, number in zip(self.cells, schedule.cells, strict=True):
+            self._bind(number, cell.array)
+        for number, array in schedule.constants:
+            self._bind(number, array)
+        for number, length in schedule.lengths:
+            if not is_data_dependent(length):
+                value = evaluate(length, plan.lengths)
+                self._bind(number, np.asarray(value, schedule.specs[number].dtype))
+        for name, number in schedule.feeds:
+            if self.feeds_kept:
+                self._bind(number, np.empty(plan.shapes[number], schedule.specs[number].dtype))
+            else:
+                self.names[number] = f"f{number}"
+        for number, storage in enumerate(plan.storage):
+            if storage.kind is Kind.SLOT:
+                self._bind(number, self._slot(arena, number, storage.offset))
+            elif storage.kind is Kind.OUTPUT and self.looped:
+                self._bind(number, np.empty(plan.shapes[number], schedule.specs[number].dtype))
+            elif storage.kind is Kind.OUTPUT:
+                self.names[number] = f"o{number}"
+                pool = OutputPool(plan.shapes[number] or (), schedule.specs[number].dtype)
+                self.namespace[f"pool{number}"] = pool
+            elif storage.kind is Kind.FRESH:
+                self.names[number] = f"t{number}"
+
+    def _slot(self, arena: Array, number: int, offset: int) -> Array:
+        spec = self.schedule.specs[number]
+        shape = self.plan.shapes[number] or ()
+        return np.ndarray(shape, spec.dtype, buffer=arena.data, offset=offset)
+
+    def _bind(self, number: int, array: Array) -> None:
+        self.arrays[number] = array
+        self.names[number] = f"v{number}"
+        self.namespace[f"v{number}"] = array
+
+    def _write_sections(self) -> dict[str, str]:
+        functions: dict[str, str] = {}
+        start = 0
+        for position, section in enumerate(self.schedule.sections):
+            is_last = position == len(self.schedule.sections) - 1
+            self._write_section(section, start, is_last)
+            functions[section.name] = section.name
+            start = section.stop
+        return functions
+
+    def _write_section(self, section: Section, start: int, is_last: bool) -> None:
+        arguments = ""
+        if not self.feeds_kept:
+            arguments = ", ".join(f"f{number}" for _, number in self.schedule.feeds)
+        body = self._pool_lines(range(start, section.stop))
+        if self.looped:
+            body += self._loop(start, section)
+        else:
+            for index in range(start, section.stop):
+                if index not in self.deferred:
+                    body += self._clocked(index, self._step_lines(self.schedule.steps[index]))
+        tail = self._commit_lines() if is_last else []
+        tail.append((f"return ({''.join(self._handed(n) + ', ' for n in section.outputs)})", None))
+        chunks = [
+            body[i : i + LINES_PER_FUNCTION] for i in range(0, len(body), LINES_PER_FUNCTION)
+        ]
+        if len(chunks) <= 1:
+            self._function(section.name, arguments, [*body, *tail])
+            return
+        for position, chunk in enumerate(chunks):
+            self._function(f"{section.name}_{position}", "", chunk)
+        calls = [(f"{section.name}_{position}()", None) for position in range(len(chunks))]
+        self._function(section.name, arguments, [*calls, *tail])
+
+    def _function(
+        self, name: str, arguments: str, body: list[tuple[str, Step | None]]
+    ) -> None:
+        self.lines.append(f"def {name}({arguments}):")
+        shared = self.feeds_kept and sorted(
+            {line.split(" = ")[0] for line, _ in body if line.split(" = ")[0] in self.per_call}
+        )
+        if shared:
+            self.lines.append(f"    global {', '.join(shared)}")
+        for line, step in body:
+            self.lines.append("    " + line)
+            if step is not None:
+                self.step_at_line[len(self.lines)] = step
+        self.lines.append("")
+
+    def _pool_lines(self, indices: range) -> list[tuple[str, Step | None]]:
+        lines: list[tuple[str, Step | None]] = []
+        for index in indices:
+            for number in self.schedule.steps[index].writes:
+                if self.plan.storage[number].kind is Kind.OUTPUT and not self.looped:
+                    name = f"o{number}"
+                    self.per_call.add(name)
+                    lines.append((f"{name} = pool{number}.array", None))
+                    lines.append(
+                        (f"if getrefcount({name}) > {HELD}: {name} = pool{number}.other()", None)
+                    )
+        return lines
+
+    def _step_lines(self, step: Step) -> list[tuple[str, Step | None]]:
+        if step.is_view:
+            return self._view_lines(step)
+        lines: list[tuple[str, Step | None]] = []
+        fresh = [n for n in step.writes if self.plan.storage[n].kind is Kind.FRESH]
+        call = self._call(step)
+        if step.op.writes is Writes.FRESH:
+            lines.append((f"{self._target(step)} = {self._written(call, step)}", step))
+        else:
+            for number in fresh:
+                spec = self.schedule.specs[number]
+                shape = self._shape_source(spec)
+                dtype = self._named(spec.dtype, spec.dtype.name)
+                lines.append((f"{self.names[number]} = np.empty({shape}, {dtype})", step))
+            lines.append((f"{self._written(call, step)}{self._note(step)}", step))
+        for number in fresh:
+            self.per_call.add(self.names[number])
+            lines += self._length_lines(number, step)
+        return lines
+
+    def _clocked(
+        self, index: int, lines: list[tuple[str, Step | None]]
+    ) -> list[tuple[str, Step | None]]:
+        if not self.timed or not lines:
+            return lines
+        self.namespace["clock"] = perf_counter
+        self.namespace["seconds"] = self.seconds
+        stop = (f"seconds[{index}] += clock() - began", None)
+        return [("began = clock()", None), *lines, stop]
+
+    def _view_lines(self, step: Step) -> list[tuple[str, Step | None]]:
+        source, number = step.reads[0], step.writes[0]
+        symbolic = any(_holds_data_length(value) for value in step.attrs.values())
+        if source in self.arrays and not symbolic:
+            attrs = concrete_attrs(step.attrs, self.plan.lengths)
+            self._bind(number, step.op.kernel(self.arrays[source], **attrs))
+            return []
+        self.names[number] = f"w{number}"
+        self.per_call.add(self.names[number])
+        call = self._call(step)
+        return [(f"w{number} = {self._written(call, step)}{self._note(step)}", step)]
+
+    def _call(self, step: Step) -> Call:
+        if any(_holds_data_length(value) for value in step.attrs.values()):
+            return Call(step.op.kernel, ())
+        specs = tuple(self._concrete_spec(number) for number in step.reads)
+        attrs = concrete_attrs(step.attrs, self.plan.lengths)
+        return step.op.bound_call(specs, self._concrete_spec(step.writes[0]), attrs)
+
+    def _concrete_spec(self, number: int) -> Spec:
+        shape = self.plan.shapes[number]
+        spec = self.schedule.specs[number]
+        return spec if shape is None else Spec(shape, spec.dtype)
+
+    def _written(self, call: Call, step: Step) -> str:
+        """Write a kernel call as source."""
+        if any(_holds_data_length(value) for value in step.attrs.values()):
+            return self._dynamic_call(step)
+        arguments = [self._argument(argument, step) for argument in call.arguments]
+        if call.out_by_name:
+            arguments.append(f"out={self._target(step)}")
+        name = self._named(call.function, _function_name(call.function, step))
+        return f"{name}({', '.join(arguments)})"
+
+    def _dynamic_call(self, step: Step) -> str:
+        arguments = [self.names[number] for number in step.reads]
+        if step.op.writes is Writes.OUT:
+            arguments.append(self._target(step))
+        arguments += [
+            f"{name}={self._attribute_source(value)}" for name, value in step.attrs.items()
+        ]
+        return f"{self._named(step.op.kernel, step.op.name)}({', '.join(arguments)})"
+
+    def _target(self, step: Step) -> str:
+        names = "".join(f"{self.names[number]}, " for number in step.writes)
+        return f"({names})" if step.several else self.names[step.writes[0]]
+
+    def _argument(self, argument: object, step: Step) -> str:
+        if isinstance(argument, In):
+            return self.names[step.reads[argument.index]]
+        if argument is OUT:
+            return self._target(step)
+        if _is_plain(argument):
+            return repr(argument)
+        return self._named(argument, "k")
+
+    def _attribute_source(self, value: object) -> str:
+        if isinstance(value, Length):
+            return self._length_source(value)
+        if type(value) is tuple:
+            return f"({''.join(self._attribute_source(entry) + ', ' for entry in value)})"
+        return repr(value) if _is_plain(value) else self._named(value, "k")
+
+    def _shape_source(self, spec: Spec) -> str:
+        return self._attribute_source(spec.shape)
+
+    def _length_source(self, length: Length) -> str:
+        known = ", ".join(
+            f"{name!r}: {self.length_names[name]}"
+            for name in sorted(length.names)
+            if name in self.length_names
+        )
+        evaluator = self._named(partial(_evaluate_with, length, dict(self.plan.lengths)), "length")
+        return f"{evaluator}({{{known}}})"
+
+    def _length_lines(self, number: int, step: Step) -> list[tuple[str, Step | None]]:
+        """Read the lengths that a step has just made known."""
+        lines: list[tuple[str, Step | None]] = []
+        for axis, length in enumerate(self.schedule.specs[number].shape):
+            if not is_data_dependent(length):
+                continue
+            name = str(length)
+            if length.names == {name} and name not in self.length_names:  # type: ignore[union-attr]
+                local = f"n{len(self.length_names)}"
+                self.length_names[name] = local
+                self.per_call.add(local)
+                lines.append((f"{local} = {self.names[number]}.shape[{axis}]", step))
+        return lines
+
+    def _named(self, thing: object, hint: str) -> str:
+        """Bind an object to a name in the source, once."""
+        if id(thing) in self.bound_names:
+            return self.bound_names[id(thing)]
+        name = hint if hint not in self.taken and hint not in self.namespace else ""
+        if not name:
+            name = next(
+                f"{hint}_{i}" for i in count(1) if f"{hint}_{i}" not in self.namespace
+            )
+        self.taken.add(name)
+        self.namespace[name] = thing
+        self.bound_names[id(thing)] = name
+        return name
+
+    def _note(self, step: Step) -> str:
+        text = step.note.label if step.note.line is None else f"{step.note.label}, {step.note.line}"
+        return "  # " + "".join(c if c.isprintable() else "?" for c in text)[:80]
+
+    def _handed(self, number: int) -> str:
+        if self.schedule.specs[number].shape == ():
+            return f"{self.names[number]}[()]"
+        if self.looped:
+            return f"{self.names[number]}.copy()"
+        return self.names[number]
+
+    def _commit_lines(self) -> list[tuple[str, Step | None]]:
+        """Write the updates: versions first, then all of them inside one C call.
+
+        No bytecode runs between two updates, so an interrupt is raised when they are done.
+        """
+        if not self.schedule.updates:
+            return []
+        lines: list[tuple[str, Step | None]] = []
+        direct = dict(self.plan.direct)
+        bound: list[Callable[[], object]] = []
+        pieces: list[str] = []
+        for cell, number in self.schedule.updates:
+            lines.append((f"{self._named(self.cells[cell], 'cell')}.version += 1", None))
+            step = self.schedule.steps[direct[cell]] if cell in direct else None
+            if step is not None and all(read in self.arrays for read in step.reads):
+                bound.append(self._deferred_call(step, cell))
+            elif step is not None:
+                self.namespace["partial"] = partial
+                written = self._written(self._call(step), step).replace("(", ", ", 1)
+                pieces.append(f"partial({written}")
+            elif number in self.arrays:
+                bound.append(partial(np.copyto, self.cells[cell].array, self.arrays[number]))
+            else:
+                self.namespace["partial"] = partial
+                target = self.names[self.schedule.cells[cell]]
+                pieces.append(f"partial(np.copyto, {target}, {self.names[number]})")
+        self.namespace["commits"] = tuple(bound)
+        self.namespace["call"] = partial.__call__
+        listed = f"({', '.join(pieces)}, *commits)" if pieces else "commits"
+        lines.append((f"deque(map(call, {listed}), 0)", None))
+        return lines
+
+    def _deferred_call(self, step: Step, cell: int) -> Callable[[], object]:
+        call = self._call(step)
+        target = self.cells[cell].array
+
+        def resolved(argument: object) -> object:
+            if isinstance(argument, In):
+                return self.arrays[step.reads[argument.index]]
+            return target if argument is OUT else argument
+
+        keywords = {"out": target} if call.out_by_name else {}
+        return partial(call.function, *map(resolved, call.arguments), **keywords)
+
+    def _loop(self, start: int, section: Section) -> list[tuple[str, Step | None]]:
+        """Bind every step of a very long section and loop over them."""
+        calls: list[tuple[Callable[..., object], tuple[object, ...], int]] = []
+        for index in range(start, section.stop):
+            step = self.schedule.steps[index]
+            if index in self.deferred:
+                continue
+            if step.is_view:
+                self._view_lines(step)
+                continue
+            call = self._call(step)
+            writes: Any = tuple(self.arrays[number] for number in step.writes)
+            out = writes if step.several else writes[0]
+            arguments = tuple(
+                self.arrays[step.reads[argument.index]]
+                if isinstance(argument, In)
+                else (out if argument is OUT else argument)
+                for argument in call.arguments
+            )
+            function = partial(call.function, out=out) if call.out_by_name else call.function
+            calls.append((function, arguments, index))
+        name = self._named(calls, f"steps_{section.name}")
+        return [
+            (f"for function, arguments, step in {name}:", None),
+            ("    function(*arguments)", None),
+        ]
+
+
+def _evaluate_with(length: Length, fixed: dict[str, int], known: dict[str, int]) -> int:
+    return evaluate(length, {**fixed, **known})
+
+
+def _holds_data_length(value: object) -> bool:
+    if type(value) is tuple:
+        return any(map(_holds_data_length, value))
+    return is_data_dependent(value)
+
+
+def _is_plain(value: object) -> bool:
+    if type(value) is tuple:
+        return all(map(_is_plain, value))
+    return value is None or type(value) in (int, bool)
+
+
+def _function_name(function: object, step: Step) -> str:
+    owner = getattr(function, "__self__", None)
+    name = getattr(function, "__name__", "")
+    if isinstance(owner, np.ufunc):
+        return f"{owner.__name__}_{name}"
+    return name if name.isidentifier() and not name.startswith("<") else step.op.name

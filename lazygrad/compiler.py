@@ -1,0 +1,301 @@
+"""``compile``: from nodes to a program that runs by name, again and again.
+
+Holds the program, its bounded set of plans, and nothing else that changes. Knows every floor
+below; knows nothing of layers.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from .backends.numpy import Executable, bind
+from .errors import DTypeError, OptionError, ShapeError
+from .feeds import bind_lengths, missing_feeds, read_feed, unknown_feed
+from .ir.describe import describe, label
+from .ir.graph import Graph
+from .ir.op import Array
+from .ir.value import VARIABLE, Value
+from .passes import optimize
+from .report import Memory, explain_table, memory_of, profile_table
+from .schedule.buffers import plan
+from .schedule.lower import lower
+from .schedule.steps import Schedule
+from .spec import format_shape
+
+__all__ = ["Program", "compile"]
+
+Outputs: TypeAlias = "Value | Sequence[Value] | Mapping[str, Value]"
+Updates: TypeAlias = "Mapping[Value, Value] | Sequence[tuple[Value, Value]]"
+
+PLANS_KEPT = 16
+"""How many sets of lengths a program stays planned for; the least recently used goes first."""
+
+
+def compile(  # noqa: A001  what it does, as lg.compile
+    outputs: Outputs, *, updates: Updates = (), name: str | None = None
+) -> Program:
+    """Compile nodes into a program that is called with feeds by name.
+
+    Parameters
+    ----------
+    outputs
+        One node, a list or tuple, or a mapping of nodes; results keep this structure.
+    updates
+        Variables and the nodes whose values they take on at the end of each call, as a mapping
+        or as pairs. All right sides read the old values.
+    name
+        What the program is called in tables and pictures.
+
+    Examples
+    --------
+    >>> x = placeholder(("batch",), name="x")
+    >>> double = compile({"sum": (2 * x).sum()})
+    >>> double(x=[1.0, 2.0])
+    {'sum': np.float64(6.0)}
+    """
+    return Program(outputs, updates, name)
+
+
+class Program:
+    """A compiled graph: call it with feeds by name. Made by `compile`; safe to share by threads."""
+
+    def __init__(self, outputs: Outputs, updates: Updates, name: str | None) -> None:
+        self.name = name
+        self._outputs = outputs
+        nodes, self._structure = _flattened(outputs)
+        pairs = _checked_updates(updates)
+        self.graph = Graph([*nodes, *(new for _, new in pairs)])
+        self._placeholders = self.graph.placeholders
+        optimized = optimize(self.graph)
+        count = len(nodes)
+        lowered = lower(
+            optimized,
+            [("run", optimized.outputs[:count])],
+            [(old, new) for (old, _), new in zip(pairs, optimized.outputs[count:], strict=True)],
+        )
+        self.optimized = optimized
+        self.schedule: Schedule = lowered.schedule
+        self._pairs = pairs
+        self._fed = lowered.placeholders
+        self._cells = [node.cell for node in lowered.variables if node.cell is not None]
+        self._lock = threading.Lock()
+        self._executables: OrderedDict[tuple[tuple[str, int], ...], Executable] = OrderedDict()
+        self._door: Callable[[dict[str, object]], tuple[Array, ...] | None] = _closed
+        self._run: Callable[..., tuple[Any, ...]] | None = None
+        self._current: Executable | None = None
+        self.plans_made = 0
+
+    def __call__(self, /, **feeds: object) -> Any:
+        """Run once; give the results in the structure that was compiled.
+
+        Each result is an array of the caller's own, or a NumPy scalar where it has no axes.
+        Raises MissingFeedError, UnknownFeedError, ShapeError or DTypeError for feeds that don't
+        fit, and OperationError where an operation fails; the program stays usable.
+        """
+        with self._lock:
+            arguments = self._door(feeds)
+            if arguments is None:
+                arguments = self._enter(feeds)
+            try:
+                with np.errstate(all="ignore"):
+                    results = self._run(*arguments)  # type: ignore[misc]
+            except Exception as error:
+                raise self._current.failure(error) from error.__cause__  # type: ignore[union-attr]
+        return self._structure(results)
+
+    def _enter(self, feeds: Mapping[str, object]) -> tuple[Array, ...]:
+        """Check feeds in full, and switch to the plan for their lengths."""
+        for key in feeds:
+            if key not in self._placeholders:
+                raise unknown_feed(key, self._placeholders)
+        missing = [node for node in self._fed if node.name not in feeds]
+        if missing:
+            raise missing_feeds(missing, feeds)
+        read = {key: read_feed(self._placeholders[key], data) for key, data in feeds.items()}
+        lengths = bind_lengths((self._placeholders[key], array) for key, array in read.items())
+        self._check_lengths(lengths, feeds)
+        self._switch(self._executable(lengths))
+        return tuple(read[str(node.name)] for node in self._fed)
+
+    def _check_lengths(self, lengths: Mapping[str, int], feeds: Mapping[str, object]) -> None:
+        wanted = {
+            name
+            for spec in self.schedule.specs
+            if not spec.is_static
+            for length in spec.shape
+            if not isinstance(length, int) and not length.is_data_dependent
+            for name in length.names
+        }
+        unknown = sorted(wanted - lengths.keys())
+        if unknown:
+            givers = [
+                node
+                for node in self._placeholders.values()
+                if any(name in getattr(n, "names", ()) for n in node.shape for name in unknown)
+            ]
+            raise missing_feeds(givers, feeds)
+
+    def _executable(self, lengths: Mapping[str, int]) -> Executable:
+        key = tuple(sorted(lengths.items()))
+        executable = self._executables.get(key)
+        if executable is None:
+            executable = bind(self.schedule, plan(self.schedule, lengths), self._cells)
+            self.plans_made += 1
+            self._executables[key] = executable
+            if len(self._executables) > PLANS_KEPT:
+                self._executables.popitem(last=False)
+        self._executables.move_to_end(key)
+        return executable
+
+    def _switch(self, executable: Executable) -> None:
+        if executable is self._current:
+            return
+        self._current = executable
+        self._run = executable.functions["run"]
+        self._door = _door(executable)
+
+    def planned(self, **lengths: int) -> Executable:
+        """Plan for named lengths before any call, and give the executable.
+
+        >>> x = placeholder(("batch", 4), name="x")
+        >>> compile(x * 2 + 1).planned(batch=3).plan.arena_bytes
+        0
+        """
+        with self._lock:
+            self._switch(self._executable(lengths))
+            return self._current  # type: ignore[return-value]
+
+    @property
+    def _latest(self) -> Executable:
+        if self._current is not None:
+            return self._current
+        names = sorted(
+            {
+                name
+                for spec in self.schedule.specs
+                for length in spec.shape
+                if not isinstance(length, int) and not length.is_data_dependent
+                for name in length.names
+            }
+        )
+        if names:
+            listed = ", ".join(f"{name}=..." for name in names)
+            raise OptionError(
+                f"the lengths {', '.join(names)} aren't known yet; call the program, or plan it"
+                f" with program.planned({listed}) first."
+            )
+        return self.planned()
+
+    @property
+    def source(self) -> str:
+        """The Python code that runs, for the lengths of the latest call."""
+        return self._latest.source
+
+    @property
+    def memory(self) -> Memory:
+        """Bytes by purpose, for the lengths of the latest call."""
+        return memory_of(self._latest)
+
+    def explain(self) -> str:
+        """Write the schedule as a table: step, user's name and line, shape, slot, bytes, flops."""
+        return explain_table(self._latest, self.name)
+
+    def profile(self, /, repeat: int = 20, **feeds: object) -> str:
+        """Time every step on these feeds, leaving all state as it was, and write the table."""
+        with self._lock:
+            arguments = self._enter(feeds)
+            return profile_table(self._latest, self._cells, arguments, repeat, self.name)
+
+    def __reduce__(self) -> Any:
+        return _restore, (self._outputs, self._pairs, self.name)
+
+    def __repr__(self) -> str:
+        feeds = ", ".join(f"{node.name}: {node.spec}" for node in self._fed)
+        name = "program" if self.name is None else f"program {self.name!r}"
+        return f"<{name}({feeds}), {len(self.schedule.steps)} steps>"
+
+
+def _restore(outputs: Outputs, pairs: Updates, name: str | None) -> Program:
+    return Program(outputs, pairs, name)
+
+
+def _closed(feeds: dict[str, object]) -> None:
+    """Let nothing through without the full check: there is no plan yet."""
+
+
+def _door(executable: Executable) -> Callable[[dict[str, object]], tuple[Array, ...] | None]:
+    """Make the quick check: exactly the declared arrays, of the shapes that are planned."""
+    schedule, shapes = executable.schedule, executable.plan.shapes
+    expected = [(name, shapes[number], schedule.specs[number].dtype) for name, number in schedule.feeds]
+    count = len(expected)
+    array_type = np.ndarray
+    # Binding the few checks to names once makes the door as quick as the language allows.
+    namespace: dict[str, Any] = {"array_type": array_type}
+    tests, names = [f"len(feeds) == {count}"], []
+    lines = ["def door(feeds):", "    try:", "        pass"]
+    for i, (name, shape, dtype) in enumerate(expected):
+        namespace[f"name{i}"], namespace[f"shape{i}"], namespace[f"dtype{i}"] = name, shape, dtype
+        lines.append(f"        a{i} = feeds[name{i}]")
+        tests.append(f"type(a{i}) is array_type and a{i}.shape == shape{i} and a{i}.dtype is dtype{i}")
+        names.append(f"a{i}, ")
+    lines += ["    except KeyError:", "        return None"]
+    lines += [f"    if {' and '.join(tests)}:", f"        return ({''.join(names)})"]
+    exec("\n".join(lines), namespace)
+    door: Callable[[dict[str, object]], tuple[Array, ...] | None] = namespace["door"]
+    return door
+
+
+def _flattened(
+    outputs: Outputs,
+) -> tuple[list[Value], Callable[[tuple[Any, ...]], Any]]:
+    """List the nodes of a structure, and give the function that restores it around results."""
+    if isinstance(outputs, Value):
+        return [outputs], lambda results: results[0]
+    if isinstance(outputs, Mapping):
+        keys = list(outputs)
+        nodes = list(outputs.values())
+        structure: Callable[[tuple[Any, ...]], Any] = lambda results: dict(zip(keys, results, strict=True))  # noqa: E731
+    else:
+        nodes = list(outputs)
+        structure = list if isinstance(outputs, list) else _same
+    for node in nodes:
+        if not isinstance(node, Value):
+            raise OptionError(f"outputs must be nodes, got {type(node).__name__}.")
+    return nodes, structure
+
+
+def _same(results: tuple[Any, ...]) -> tuple[Any, ...]:
+    return results
+
+
+def _checked_updates(updates: Updates) -> list[tuple[Value, Value]]:
+    pairs = list(updates.items() if isinstance(updates, Mapping) else updates)
+    seen: set[int] = set()
+    for old, new in pairs:
+        if not isinstance(old, Value) or old.op is not VARIABLE:
+            raise OptionError(f"only variables can be updated, got {_shown(old)}.")
+        if id(old) in seen:
+            raise OptionError(f"{label(old)} is updated twice.\n  {describe(old)}")
+        seen.add(id(old))
+        if not isinstance(new, Value):
+            raise OptionError(f"the update of {label(old)} must be a node, got {_shown(new)}.")
+        if new.spec.shape != old.spec.shape:
+            raise ShapeError(
+                f"the update of {label(old)} has shape {format_shape(new.spec.shape)},"
+                f" not {format_shape(old.spec.shape)}.\n  {describe(old)}\n  {describe(new)}"
+            )
+        if new.spec.dtype != old.spec.dtype:
+            raise DTypeError(
+                f"the update of {label(old)} is {new.spec.dtype.name}, the variable"
+                f" {old.spec.dtype.name}; convert it with .astype.\n  {describe(old)}\n  {describe(new)}"
+            )
+    return pairs
+
+
+def _shown(thing: object) -> str:
+    return describe(thing) if isinstance(thing, Value) else type(thing).__name__

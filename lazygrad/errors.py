@@ -1,0 +1,111 @@
+"""The exception tree. Knows nothing of values, graphs or arrays.
+
+    LazygradError
+    ├── GraphError                 an expression that can't be built
+    │   ├── ShapeError             lengths or ranks don't fit                  (a ValueError)
+    │   │   └── AxisError          an axis that the operand doesn't have       (an IndexError)
+    │   ├── DTypeError             an element type that can't be used          (a TypeError)
+    │   ├── OptionError            an argument outside its allowed values      (a ValueError)
+    │   ├── DisconnectedError      no differentiable path to a leaf            (a ValueError)
+    │   ├── DuplicateNameError     two placeholders share a name               (a ValueError)
+    │   ├── SymbolicError          Python asked a node for a concrete answer   (a TypeError)
+    │   └── ParseError             graph text that can't be read               (a ValueError)
+    ├── FeedError                  what was fed doesn't fit the graph
+    │   ├── MissingFeedError       a needed placeholder got nothing            (a TypeError)
+    │   └── UnknownFeedError       a name that no placeholder has              (a TypeError)
+    ├── StaleForwardError          state changed between forward and backward  (a RuntimeError)
+    ├── OperationError             an operation failed while running           (a RuntimeError)
+    └── GradientCheckError         a derivative disagrees with its check       (an AssertionError)
+
+    MissingFeedWarning             ``Value.forward`` went on with NaN          (a UserWarning)
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AxisError",
+    "DTypeError",
+    "DisconnectedError",
+    "DuplicateNameError",
+    "FeedError",
+    "GradientCheckError",
+    "GraphError",
+    "LazygradError",
+    "MissingFeedError",
+    "MissingFeedWarning",
+    "OperationError",
+    "OptionError",
+    "ParseError",
+    "ShapeError",
+    "StaleForwardError",
+    "SymbolicError",
+    "UnknownFeedError",
+]
+
+
+class LazygradError(Exception):
+    """Root of every error that lazygrad raises on purpose."""
+
+
+class GraphError(LazygradError):
+    """An expression can't be built."""
+
+
+class ShapeError(GraphError, ValueError):
+    """Lengths or ranks of operands don't fit each other or the operation."""
+
+
+class AxisError(ShapeError, IndexError):
+    """An axis or index lies outside what the operand has."""
+
+
+class DTypeError(GraphError, TypeError):
+    """An element type can't be used here."""
+
+
+class OptionError(GraphError, ValueError):
+    """An argument lies outside its allowed values."""
+
+
+class DisconnectedError(GraphError, ValueError):
+    """A gradient was asked for a value that the result doesn't depend on differentiably."""
+
+
+class DuplicateNameError(GraphError, ValueError):
+    """Two different placeholders of one graph share a name."""
+
+
+class SymbolicError(GraphError, TypeError):
+    """Python asked a graph node for something only known when the graph runs."""
+
+
+class ParseError(GraphError, ValueError):
+    """Graph text can't be read back."""
+
+
+class FeedError(LazygradError):
+    """What was fed doesn't fit the graph."""
+
+
+class MissingFeedError(FeedError, TypeError):
+    """A placeholder that the asked results need was not fed."""
+
+
+class UnknownFeedError(FeedError, TypeError):
+    """A name was fed that no placeholder of the graph has."""
+
+
+class StaleForwardError(LazygradError, RuntimeError):
+    """A parameter changed after ``forward``, so its ``backward`` would mix old and new values."""
+
+
+class OperationError(LazygradError, RuntimeError):
+    """An operation failed while the graph was running."""
+
+
+class GradientCheckError(LazygradError, AssertionError):
+    """A derivative disagrees with an independent computation of it."""
+
+
+class MissingFeedWarning(UserWarning):
+    """``Value.forward`` was called without a placeholder, which was filled with NaN."""

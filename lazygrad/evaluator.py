@@ -1,0 +1,407 @@
+"""What ``.data``, ``.grad``, ``forward`` and ``backward`` of a node do.
+
+Each node that is run gets an evaluation: its pair of sections, and a snapshot of the most recent
+forward (feeds, versions of the variables, random counters) from which backward can be repeated. An
+evaluation knows its node only weakly, and nodes know the evaluations above them only weakly, so
+that dropping a node frees everything.
+"""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+import weakref
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from .backends.interpreter import interpret
+from .backends.numpy import Executable
+from .errors import (
+    DTypeError,
+    LazygradError,
+    MissingFeedWarning,
+    OptionError,
+    ShapeError,
+    StaleForwardError,
+    SymbolicError,
+)
+from .feeds import bind_lengths, missing_feeds, read_feed, unknown_feed
+from .ir.describe import describe, label, symbolic_error
+from .ir.graph import Graph, ancestors
+from .ir.op import Array, Trait, public
+from .ir.value import CONSTANT, LENGTH, PLACEHOLDER, VARIABLE, Value, install_runtime, placeholder
+from .lengths import substitute_shape
+from .pairs import Pair
+from .schedule.steps import Schedule
+from .spec import cotangent_dtype, format_shape, is_static
+
+__all__ = ["Evaluation", "counters_of"]
+
+_ticks = itertools.count(1)
+# No user's placeholder can have this name: it holds what no feed can spell.
+_SEED = "\0seed"
+
+
+def counters_of(nodes: tuple[Value, ...]) -> list[Value]:
+    """List the variables that count the calls of random draws among *nodes*."""
+    draws = [node for node in nodes if Trait.DRAWS in node.op.traits]
+    return list({id(node.operands[0]): node.operands[0] for node in draws}.values())
+
+
+class Evaluation:
+    """The runs of one node: its pairs, and the snapshot of its most recent forward."""
+
+    def __init__(self, root: Value) -> None:
+        self._root = weakref.ref(root)
+        graph = Graph([root])
+        self.placeholders = graph.placeholders
+        self._variables = [(node, node.cell) for node in graph.variables if node.cell is not None]
+        counters = {id(node) for node in counters_of(graph.nodes)}
+        self._counters = [cell for node, cell in self._variables if id(node) in counters]
+        self._variables = [pair for pair in self._variables if id(pair[0]) not in counters]
+        leaves = [node for node in graph.nodes if node.requires_grad and not node.operands]
+        self._leaves: list[Value] = leaves if root.requires_grad else []
+        self._shown: list[Value] = []
+        self._pairs: dict[bool, Pair] = {False: Pair(root, self._leaves)}
+        self.schedule: Schedule = self._pairs[False].schedule
+        self._seeded = False
+        self._filled: Executable | None = None
+        self._lengths: dict[str, int] = {}
+        self._feeds: dict[str, Array] = {}
+        self._versions: list[int] = []
+        self._counts: list[Array] = []
+        self._seed: Array | None = None
+        self.gradients: dict[int, Any] = {}
+        self.forward_tick = 0
+        self.backward_tick = 0
+        reference = weakref.ref(self)
+        for node in graph.nodes:
+            living = [] if node._watchers is None else [w for w in node._watchers if w() is not None]
+            node._watchers = [*living, reference]
+
+    @property
+    def _node(self) -> Value:
+        root = self._root()
+        assert root is not None, "a node holds its evaluation, so it is there"
+        return root
+
+    @property
+    def _pair(self) -> Pair:
+        if self._seeded not in self._pairs:
+            root = self._node
+            seed = None
+            if self._seeded:
+                dtype = cotangent_dtype(root.spec.dtype)
+                seed = placeholder(root.spec.shape, dtype=dtype, name=_SEED)
+            self._pairs[self._seeded] = Pair(root, self._leaves, self._shown, seed)
+        return self._pairs[self._seeded]
+
+    def forward(self, feeds: Mapping[str, object], missing: str) -> Any:
+        """Take a new snapshot, and run the forward section on it."""
+        if missing not in ("warn", "nan", "raise"):
+            raise OptionError(f'missing must be "warn", "nan" or "raise", got {missing!r}.')
+        if not self._refilled(feeds):
+            self._feed(feeds, missing)
+        self._versions = [cell.synchronize() for _, cell in self._variables]
+        self._counts = [cell.array.copy() for cell in self._counters]
+        result = self._run("forward")[0]
+        for cell in self._counters:
+            cell.array += 1
+            cell.written()
+        self.forward_tick = next(_ticks)
+        return result
+
+    def _refilled(self, feeds: Mapping[str, object]) -> bool:
+        """Copy feeds where they are of exactly the planned shapes and dtypes; say whether."""
+        if self._filled is None or len(feeds) != len(self._feeds):
+            return False
+        for name, kept in self._feeds.items():
+            data = feeds.get(name)
+            if type(data) is not np.ndarray or data.dtype != kept.dtype or data.shape != kept.shape:
+                return False
+        for name, kept in self._feeds.items():
+            np.copyto(kept, feeds[name])  # type: ignore[arg-type]
+        return True
+
+    def _feed(self, feeds: Mapping[str, object], missing: str) -> None:
+        """Check and copy feeds in full, and plan for their lengths; on an error nothing changes."""
+        for name in feeds:
+            if name not in self.placeholders:
+                raise unknown_feed(name, self.placeholders)
+        given = {name: read_feed(self.placeholders[name], data) for name, data in feeds.items()}
+        lengths = bind_lengths((self.placeholders[name], array) for name, array in given.items())
+        absent = [node for name, node in self.placeholders.items() if name not in feeds]
+        if absent and missing == "raise":
+            raise missing_feeds(absent, feeds)
+        for node in absent:
+            given[str(node.name)] = _not_a_number(node, lengths, feeds)
+        if absent and missing == "warn":
+            rows = "\n".join(f"  {node.name}: {describe(node)}" for node in absent)
+            names = ", ".join(repr(node.name) for node in absent)
+            warnings.warn(
+                f"no feed for {names}, filled with NaN.\n{rows}", MissingFeedWarning, stacklevel=5
+            )
+        self._fill(self._pair.executable(lengths), given)
+        self._lengths = lengths
+
+    def _fill(self, executable: Executable, given: Mapping[str, Array]) -> None:
+        """Copy feeds into the arrays of an executable, which from now on is the current one."""
+        arrays = {
+            name: executable.arrays[number] for name, number in executable.schedule.feeds
+        }
+        kept = {}
+        for name, array in given.items():
+            kept[name] = arrays.get(name)
+            if kept[name] is None:
+                kept[name] = array.copy()
+            else:
+                np.copyto(kept[name], array)
+        self._feeds = kept
+        self._filled = executable
+
+    def _run(self, section: str) -> tuple[Any, ...]:
+        executable = self._filled
+        assert executable is not None
+        try:
+            with np.errstate(all="ignore"):
+                return executable.functions[section]()  # type: ignore[no-any-return]
+        except Exception as error:
+            self.forward_tick = 0
+            raise executable.failure(error) from error.__cause__
+
+    def is_current(self) -> bool:
+        """Whether there is a forward, and no variable has changed since."""
+        return self.forward_tick > 0 and self._changed() is None
+
+    def _changed(self) -> Value | None:
+        for (node, cell), version in zip(self._variables, self._versions, strict=True):
+            if cell.synchronize() != version:
+                return node
+        return None
+
+    def _require_current(self, what: str) -> None:
+        changed = self._changed()
+        if changed is not None:
+            raise StaleForwardError(
+                f"{label(changed)} changed after forward, so {what} would mix old and new values;"
+                f" call forward again first.\n  {label(changed)}: {describe(changed)}"
+            )
+
+    def _rerun(self, what: str) -> None:
+        """Run forward again from the snapshot, in the pair that is wanted now."""
+        self._require_current(what)
+        self._fill(self._pair.executable(self._lengths), self._feeds)
+        counts = [cell.array.copy() for cell in self._counters]
+        for cell, count in zip(self._counters, self._counts, strict=True):
+            np.copyto(cell.array, count)
+        try:
+            self._run("forward")
+        finally:
+            for cell, count in zip(self._counters, counts, strict=True):
+                np.copyto(cell.array, count)
+
+    def backward(self, seed: object, accumulate: bool) -> None:
+        """Run the backward section on the snapshot, with the seed given or all ones."""
+        root = self._node
+        if not root.requires_grad:
+            raise DTypeError(
+                f"{label(root)} requires no gradient: no variable below it does.\n"
+                f"  {label(root)}: {describe(root)}"
+            )
+        read = None if seed is None else self._read_seed(seed)
+        if not self.placeholders and not self.is_current():
+            self.forward({}, "raise")
+        elif not self.forward_tick:
+            self.forward({}, "warn")
+        self._require_current("backward")
+        if self._seeded is not (read is not None):
+            self._seeded = read is not None
+            self._rerun("backward")
+        self._seed = read
+        self._pull(accumulate)
+
+    def _pull(self, accumulate: bool) -> None:
+        if self._seed is not None and self._filled is not None:
+            for name, number in self._filled.schedule.feeds:
+                if name == _SEED:
+                    np.copyto(self._filled.arrays[number], self._seed)
+        found = dict(zip(self._pair.gradient_of, self._run("backward"), strict=True))
+        if accumulate:
+            before = {id(leaf): latest_gradient(leaf) for leaf in self._leaves}
+            found = {
+                key: g if before.get(key) is None else before[key] + g for key, g in found.items()
+            }
+        self.gradients = found
+        self.backward_tick = next(_ticks)
+
+    def _read_seed(self, seed: object) -> Array:
+        root = self._node
+        array = np.asarray(seed)
+        if array.dtype.kind not in "biuf":
+            raise DTypeError(f"a seed of dtype {array.dtype} can't start backward.")
+        shape = substitute_shape(root.spec.shape, self._lengths)
+        if not is_static(shape) or array.shape != shape:
+            raise ShapeError(
+                f"the seed of {label(root)} must have its shape, {format_shape(shape)},"
+                f" got {format_shape(array.shape)}.\n  {label(root)}: {describe(root)}"
+            )
+        return array
+
+    def value_of(self, node: Value) -> Any:
+        """Give a node's value in the most recent forward; it is recomputed if it was not kept."""
+        assert self._filled is not None
+        number = self._pair.readable(self._filled, id(node))
+        if number < 0 and node.op is PLACEHOLDER and node.name in self._feeds:
+            return _own(self._feeds[node.name])
+        if number < 0:
+            self._require_current(f"the value of {label(node)}")
+            self._shown.append(node)
+            self._pairs.clear()
+            self._rerun(f"the value of {label(node)}")
+            number = self._pair.readable(self._filled, id(node))
+        return _own(self._filled.arrays[number])
+
+    def gradient_of(self, node: Value) -> Any:
+        """Give a node's gradient in the most recent backward, computing it if it wasn't yet."""
+        if id(node) in self.gradients:
+            return self.gradients[id(node)]
+        if not node.operands or not node.requires_grad:
+            return None
+        what = f"the gradient of {label(node)}"
+        self._require_current(what)
+        kept = self.gradients
+        if node is self._node:
+            return np.ones_like(self.value_of(node)) if self._seed is None else self._seed
+        self._leaves.append(node)
+        self._pairs.clear()
+        self._rerun(what)
+        self._pull(accumulate=False)
+        # What was accumulated stays; only the new gradient is taken over.
+        self.gradients = {**self.gradients, **kept}
+        return self.gradients.get(id(node))
+
+
+def _own(array: Array) -> Any:
+    """Give a value as the caller's own: a NumPy scalar, or a copy."""
+    return array[()] if array.shape == () else array.copy()
+
+
+def _not_a_number(node: Value, lengths: Mapping[str, int], fed: Mapping[str, object]) -> Array:
+    shape = substitute_shape(node.spec.shape, lengths)
+    if not is_static(shape) or node.spec.dtype.kind != "f":
+        raise missing_feeds([node], fed)
+    return np.full(shape, np.nan, node.spec.dtype)  # type: ignore[arg-type]
+
+
+def _evaluation(value: Value) -> Evaluation:
+    if value._evaluation is None:
+        value._evaluation = Evaluation(value)
+    evaluation: Evaluation = value._evaluation
+    return evaluation
+
+
+def _watching(value: Value) -> list[Evaluation]:
+    found = (watcher() for watcher in value._watchers or ())
+    return [evaluation for evaluation in found if evaluation is not None]
+
+
+def latest_gradient(value: Value) -> Any:
+    """Give the gradient from the most recent backward of a node above *value*, or None."""
+    ran = [e for e in _watching(value) if e.backward_tick and id(value) in e.gradients]
+    if not ran:
+        return None
+    return max(ran, key=lambda e: e.backward_tick).gradients[id(value)]
+
+
+class _Direct:
+    """The value of a node with no placeholder below, and the versions it was computed from."""
+
+    __slots__ = ("value", "versions")
+
+    def __init__(self, value: Any, versions: list[int]) -> None:
+        self.value = value
+        self.versions = versions
+
+
+class NodeRuntime:
+    """The runtime of nodes: see `Runtime` in the module of the node."""
+
+    def data(self, value: Value) -> Any:
+        """Give the live array of a variable, and the latest value of any other node."""
+        if value.op is VARIABLE and value.cell is not None:
+            return value.cell.lend()
+        if value.op is CONSTANT:
+            return _own(value.attrs["value"])
+        ran = [e for e in _watching(value) if e.forward_tick]
+        free = not any(node.op in (PLACEHOLDER, LENGTH) for node in ancestors([value]))
+        if free:
+            return self._free_value(value)
+        if not ran:
+            raise _not_run(value)
+        return max(ran, key=lambda e: e.forward_tick).value_of(value)
+
+    def _free_value(self, value: Value) -> Any:
+        """Compute a node that depends on no feed, or take the value its own forward just gave."""
+        evaluation = value._evaluation
+        if isinstance(evaluation, Evaluation) and evaluation.is_current():
+            return evaluation.value_of(value)
+        with np.errstate(all="ignore"):
+            return _own(np.asarray(interpret(Graph([value]), {})[0]))
+
+    def grad(self, value: Value) -> Any:
+        """Give the gradient of the most recent backward above the node, or None."""
+        found = latest_gradient(value)
+        if found is not None or not value.operands:
+            return found
+        ran = [e for e in _watching(value) if e.backward_tick]
+        return max(ran, key=lambda e: e.backward_tick).gradient_of(value) if ran else None
+
+    def forward(self, value: Value, feeds: dict[str, object], missing: object) -> Any:
+        """Run the graph below the node."""
+        if not isinstance(missing, str):
+            # A placeholder may be called like the option.
+            feeds, missing = {**feeds, "missing": missing}, "warn"
+        return _evaluation(value).forward(feeds, missing)
+
+    def backward(self, value: Value, seed: object, accumulate: bool) -> None:
+        """Fill the gradients below the node."""
+        _evaluation(value).backward(seed, accumulate)
+
+    def schedule(self, value: Value) -> Schedule:
+        """Give the schedule of the node's forward and backward, made once."""
+        return _evaluation(value).schedule
+
+    def show(self, value: Value) -> str:
+        """Write the node with what is known of it; never fails."""
+        try:
+            if isinstance(value.spec, tuple):
+                return f"Value({label(value)}: {value.spec})"
+            return f"Value(data={self.data(value)}, grad={self.grad(value)})"
+        except LazygradError:
+            return f"Value({label(value)}: {value.spec})"
+
+
+def _not_run(value: Value) -> SymbolicError:
+    names = [str(node.name) for node in ancestors([value]) if node.op is PLACEHOLDER]
+    listed = ", ".join(f"{name}=..." for name in names)
+    return symbolic_error(
+        value, "the value", f"it depends on feeds; call forward({listed}) on it or on a node above."
+    )
+
+
+def concrete(value: Value, what: str) -> Any:
+    """Give the value of a node that depends on no feed; anything else is refused."""
+    if any(node.op in (PLACEHOLDER, LENGTH) for node in ancestors([value])):
+        raise symbolic_error(
+            value, f"the {what}", "it depends on feeds; look at .data after forward."
+        )
+    result = value.data
+    if np.size(result) != 1:
+        raise ShapeError(f"only a value with one element converts, got {value.spec}.")
+    return result
+
+
+public(concrete)
+install_runtime(NodeRuntime())  # type: ignore[arg-type]

@@ -1,0 +1,55 @@
+"""Arrays at the door: what users hand in becomes a plain, supported NumPy array, or an error.
+
+Knows NumPy; knows nothing of nodes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..errors import DTypeError, ShapeError
+from ..spec import as_dtype
+from .op import Array
+
+__all__ = ["plain_array"]
+
+
+def plain_array(data: object) -> Array:
+    """Give *data* as a plain native array; it may share memory with what was given.
+
+    Lists, scalars, pandas objects, memory maps, strided, read-only and byte-swapped arrays are
+    accepted. Object, text, time and complex dtypes, ragged lists and set masks are refused.
+    """
+    if type(data) is not np.ndarray:
+        data = _unwrapped(data)
+    if not data.dtype.isnative:
+        data = data.astype(data.dtype.newbyteorder("="))
+    if data.dtype.kind not in "biuf":
+        _refuse(data)
+    return data
+
+
+def _unwrapped(data: object) -> Array:
+    if isinstance(data, np.ma.MaskedArray):
+        if np.ma.is_masked(data):
+            raise DTypeError(
+                "a masked array with masked entries has no value there;"
+                " fill it first, for example data.filled(0)."
+            )
+        return np.asarray(data.data)
+    try:
+        return np.asarray(data)
+    except ValueError as error:
+        if "inhomogeneous" in str(error):
+            raise ShapeError(
+                "a ragged nested list is not an array; its rows have unequal lengths."
+            ) from None
+        raise
+
+
+def _refuse(array: Array) -> None:
+    if array.dtype.kind == "O":
+        kinds = sorted({type(entry).__name__ for entry in array.reshape(-1)[:100]})
+        raise DTypeError(f"an array of Python objects ({', '.join(kinds)}) holds no numbers.")
+    as_dtype(array.dtype)
+    raise DTypeError(f"dtype {array.dtype.name} is not supported.")

@@ -1,0 +1,294 @@
+"""The NumPy face of a node: operators, methods and protocols, each a call by name.
+
+Knows the names of public functions; knows nothing of what they do. A function registered as
+public is a method of every node without a line here; what stands here has a NumPy signature to
+keep, or is an operator.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import OptionError, SymbolicError
+from ..lengths import Length
+from .describe import describe, symbolic_error
+from .op import FUNCTIONS, NUMPY_FUNCTIONS, Array, call
+
+if TYPE_CHECKING:
+    from ..spec import DTypeLike, Shape
+    from .value import Value
+
+__all__ = ["ArrayMethods"]
+
+
+class ArrayMethods:
+    """Operators and methods of a node, after those of a NumPy array."""
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+        # The record that carries these methods.
+        shape: Shape
+        ndim: int
+        data: Any
+        op: Any
+        attrs: Any
+
+    def __add__(self, other: object) -> Value:
+        return call("add", self, other)
+
+    def __radd__(self, other: object) -> Value:
+        return call("add", other, self)
+
+    def __sub__(self, other: object) -> Value:
+        return call("subtract", self, other)
+
+    def __rsub__(self, other: object) -> Value:
+        return call("subtract", other, self)
+
+    def __mul__(self, other: object) -> Value:
+        return call("multiply", self, other)
+
+    def __rmul__(self, other: object) -> Value:
+        return call("multiply", other, self)
+
+    def __truediv__(self, other: object) -> Value:
+        return call("divide", self, other)
+
+    def __rtruediv__(self, other: object) -> Value:
+        return call("divide", other, self)
+
+    def __floordiv__(self, other: object) -> Value:
+        return call("floor_divide", self, other)
+
+    def __rfloordiv__(self, other: object) -> Value:
+        return call("floor_divide", other, self)
+
+    def __mod__(self, other: object) -> Value:
+        return call("remainder", self, other)
+
+    def __rmod__(self, other: object) -> Value:
+        return call("remainder", other, self)
+
+    def __divmod__(self, other: object) -> tuple[Value, Value]:
+        return call("floor_divide", self, other), call("remainder", self, other)
+
+    def __rdivmod__(self, other: object) -> tuple[Value, Value]:
+        return call("floor_divide", other, self), call("remainder", other, self)
+
+    def __pow__(self, other: object) -> Value:
+        return call("power", self, other)
+
+    def __rpow__(self, other: object) -> Value:
+        return call("power", other, self)
+
+    def __matmul__(self, other: object) -> Value:
+        return call("matmul", self, other)
+
+    def __rmatmul__(self, other: object) -> Value:
+        return call("matmul", other, self)
+
+    def __neg__(self) -> Value:
+        return call("negative", self)
+
+    def __pos__(self) -> Value:
+        return call("positive", self)
+
+    def __abs__(self) -> Value:
+        return call("absolute", self)
+
+    def __invert__(self) -> Value:
+        return call("invert", self)
+
+    def __and__(self, other: object) -> Value:
+        return call("bitwise_and", self, other)
+
+    def __rand__(self, other: object) -> Value:
+        return call("bitwise_and", other, self)
+
+    def __or__(self, other: object) -> Value:
+        return call("bitwise_or", self, other)
+
+    def __ror__(self, other: object) -> Value:
+        return call("bitwise_or", other, self)
+
+    def __xor__(self, other: object) -> Value:
+        return call("bitwise_xor", self, other)
+
+    def __rxor__(self, other: object) -> Value:
+        return call("bitwise_xor", other, self)
+
+    def __lshift__(self, other: object) -> Value:
+        return call("left_shift", self, other)
+
+    def __rlshift__(self, other: object) -> Value:
+        return call("left_shift", other, self)
+
+    def __rshift__(self, other: object) -> Value:
+        return call("right_shift", self, other)
+
+    def __rrshift__(self, other: object) -> Value:
+        return call("right_shift", other, self)
+
+    def __lt__(self, other: object) -> Value:
+        return call("less", self, other)
+
+    def __le__(self, other: object) -> Value:
+        return call("less_equal", self, other)
+
+    def __gt__(self, other: object) -> Value:
+        return call("greater", self, other)
+
+    def __ge__(self, other: object) -> Value:
+        return call("greater_equal", self, other)
+
+    def __eq__(self, other: object) -> Value:  # type: ignore[override]
+        return call("equal", self, other)
+
+    def __ne__(self, other: object) -> Value:  # type: ignore[override]
+        return call("not_equal", self, other)
+
+    # Nodes are found by identity, in dicts and sets too, although == is elementwise.
+    __hash__ = object.__hash__
+
+    def __round__(self, decimals: int = 0) -> Value:
+        return call("round", self, decimals)
+
+    def __getitem__(self, index: object) -> Value:
+        return call("getitem", self, index)
+
+    def __setitem__(self, index: object, data: object) -> None:
+        raise SymbolicError(
+            "nodes are immutable, so x[...] = v can't be done in place; write"
+            " x = x.at[...].set(v), which gives a new node.\n  x: " + describe(self)  # type: ignore[arg-type]
+        )
+
+    @property
+    def at(self) -> Any:
+        """Functional updates: ``x.at[index].set(v)``, ``.add``, ``.multiply``, ``.min``, ``.max``."""
+        return call("at", self)
+
+    @property
+    def T(self) -> Value:
+        """The axes in reverse order."""
+        return call("transpose", self)
+
+    @property
+    def mT(self) -> Value:
+        """The last two axes swapped."""
+        return call("matrix_transpose", self)
+
+    @property
+    def size(self) -> Any:
+        """Number of elements."""
+        return call("size", self)
+
+    def __len__(self) -> int:
+        if self.ndim == 0:
+            raise TypeError("a node without axes has no length.")
+        if isinstance(self.shape[0], Length):
+            raise symbolic_error(self, "the length", "use x.shape[0] in expressions.")  # type: ignore[arg-type]
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Value]:
+        if self.ndim == 0:
+            raise TypeError("a node without axes can't be iterated over.")
+        if isinstance(self.shape[0], Length):
+            raise symbolic_error(self, "the number of rows", "use lazygrad.scan to loop over them.")  # type: ignore[arg-type]
+        return (call("getitem", self, row) for row in range(self.shape[0]))
+
+    def __bool__(self) -> bool:
+        raise symbolic_error(
+            self,  # type: ignore[arg-type]
+            "the truth",
+            "choose with lazygrad.where(condition, a, b), or look at x.data.",
+        )
+
+    def __contains__(self, element: object) -> bool:
+        raise symbolic_error(self, "membership", "use (x == element).any().")  # type: ignore[arg-type]
+
+    def __index__(self) -> int:
+        raise symbolic_error(
+            self,  # type: ignore[arg-type]
+            "the integer value",
+            "index with the node itself (x[i], x.take(i)), or look at int(x.data).",
+        )
+
+    def __float__(self) -> float:
+        return float(call("concrete", self, "float"))
+
+    def __int__(self) -> int:
+        return int(call("concrete", self, "int"))
+
+    def item(self) -> Any:
+        """Give the value of a single-element node as a Python number."""
+        return np.asarray(call("concrete", self, "item")).item()
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> Array:
+        if self.op.name == "constant":
+            return np.array(self.attrs["value"], dtype=dtype, copy=True)
+        raise symbolic_error(
+            self,  # type: ignore[arg-type]
+            "the array",
+            "NumPy would lose its gradient. Use x.data for its value,"
+            " np.stack([...]) to gather nodes into one.",
+        )
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if kwargs.pop("out", None) is not None:
+            raise SymbolicError(
+                f"np.{ufunc.__name__}(..., out=) would write a node's value into an array;"
+                " leave out= away and use the node that the call gives."
+            )
+        return call("numpy_ufunc", ufunc, method, inputs, kwargs)
+
+    def __array_function__(
+        self, function: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        meaning = NUMPY_FUNCTIONS.get(function)
+        if meaning is None:
+            raise TypeError(
+                f"np.{function.__name__} has no meaning on lazygrad nodes."
+                + _suggestion(function.__name__)
+            )
+        try:
+            return meaning(*args, **kwargs)
+        except TypeError as error:
+            if "unexpected keyword argument" in str(error):
+                raise OptionError(f"np.{function.__name__} on a node: {error}.") from None
+            raise
+
+    def __getattr__(self, name: str) -> Any:
+        function = None if name.startswith("_") else FUNCTIONS.get(name)
+        if function is None:
+            raise AttributeError(f"a lazygrad node has no attribute {name!r}." + _suggestion(name))
+        return lambda *args, **options: function(self, *args, **options)
+
+    def __dir__(self) -> list[str]:
+        return sorted({*object.__dir__(self), *FUNCTIONS})
+
+    def astype(self, dtype: DTypeLike) -> Value:
+        """Convert to another element type."""
+        return call("astype", self, dtype)
+
+    def copy(self) -> Value:
+        """Give a node of equal value."""
+        return call("positive", self)
+
+    def reshape(self, *shape: Any) -> Value:
+        """Give the elements in row-major order another shape; -1 is worked out."""
+        return call("reshape", self, shape[0] if len(shape) == 1 else shape)
+
+    def transpose(self, *axes: Any) -> Value:
+        """Reorder the axes; without arguments, reverse them."""
+        order = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes or None
+        return call("transpose", self, order)
+
+
+def _suggestion(name: str) -> str:
+    close = difflib.get_close_matches(name, list(FUNCTIONS), n=1)
+    return f" Did you mean lazygrad.{close[0]}?" if close else ""

@@ -1,0 +1,38 @@
+"""Linear algebra under NumPy's names, as in ``np.linalg``."""
+
+from .ops.factorizations import cholesky, eigh, eigvalsh, qr, svd, svdvals
+from .ops.linalg import (
+    det,
+    inv,
+    matrix_power,
+    matrix_rank,
+    multi_dot,
+    pinv,
+    slogdet,
+    solve,
+)
+from .ops.products import cross, matmul, outer, tensordot, vecdot
+from .ops.shape import matrix_transpose
+
+__all__ = [
+    "cholesky",
+    "cross",
+    "det",
+    "eigh",
+    "eigvalsh",
+    "inv",
+    "matmul",
+    "matrix_power",
+    "matrix_rank",
+    "matrix_transpose",
+    "multi_dot",
+    "outer",
+    "pinv",
+    "qr",
+    "slogdet",
+    "solve",
+    "svd",
+    "svdvals",
+    "tensordot",
+    "vecdot",
+]

@@ -1,0 +1,95 @@
+"""Forward and backward of one node as one schedule of two sections over shared slots.
+
+Knows the floors below; knows nothing of snapshots or of who asks.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+
+from .autodiff.derivatives import filled
+from .autodiff.reverse import pull_back
+from .backends.numpy import Executable, bind
+from .ir.cell import Cell
+from .ir.graph import Graph, ancestors
+from .ir.value import Value
+from .passes import optimize
+from .schedule.buffers import plan
+from .schedule.lower import lower
+from .schedule.steps import Schedule
+
+__all__ = ["PLANS_KEPT", "Pair"]
+
+PLANS_KEPT = 16
+"""For how many sets of lengths executables are kept; the least recently used goes first."""
+
+
+class Pair:
+    """The two sections, where their values live, and the executables for the lengths met so far.
+
+    Parameters
+    ----------
+    root
+        The node that forward computes and backward starts from. It is not held.
+    leaves
+        Nodes whose gradients backward gives, where anything differentiable leads to them.
+    shown
+        Nodes whose values can be read after forward, whatever is done later.
+    seed
+        The node that stands for the cotangent of the root; None is all ones.
+    """
+
+    def __init__(
+        self,
+        root: Value,
+        leaves: Sequence[Value],
+        shown: Sequence[Value] = (),
+        seed: Value | None = None,
+    ) -> None:
+        inner = ancestors([root])
+        start = filled(root.spec, 1.0) if leaves and seed is None else seed
+        found = pull_back([root], [start], leaves) if start is not None else []
+        gradients = [g for g in found if g is not None]
+        self.gradient_of = [
+            id(leaf) for leaf, g in zip(leaves, found, strict=False) if g is not None
+        ]
+        # The nodes below the root come along, so that the schedule's numbers for them are known.
+        graph = optimize(Graph([root, *gradients, *inner]))
+        count = 1 + len(gradients)
+        tracked = dict(zip(map(id, inner), graph.outputs[count:], strict=True))
+        lowered = lower(
+            graph,
+            [("forward", graph.outputs[:1]), ("backward", graph.outputs[1:count])],
+            kept=[tracked[id(node)] for node in (root, *shown)],
+        )
+        self.schedule: Schedule = lowered.schedule
+        self.fed = lowered.placeholders
+        self.cells: list[Cell] = [node.cell for node in lowered.variables if node.cell is not None]
+        stop = self.schedule.sections[0].stop
+        late = {number for step in self.schedule.steps[stop:] for number in step.writes}
+        numbers = {key: lowered.number_of.get(id(node), -1) for key, node in tracked.items()}
+        self.number_of = {
+            key: number for key, number in numbers.items() if number >= 0 and number not in late
+        }
+        self._executables: OrderedDict[tuple[tuple[str, int], ...], Executable] = OrderedDict()
+
+    def executable(self, lengths: Mapping[str, int]) -> Executable:
+        """Give the executable for these lengths, bound now or before."""
+        key = tuple(sorted(lengths.items()))
+        executable = self._executables.get(key)
+        if executable is None:
+            placed = plan(self.schedule, lengths)
+            executable = bind(self.schedule, placed, self.cells, feeds_kept=True)
+            self._executables[key] = executable
+            if len(self._executables) > PLANS_KEPT:
+                self._executables.popitem(last=False)
+        self._executables.move_to_end(key)
+        return executable
+
+    def readable(self, executable: Executable, node: int) -> int:
+        """Give the number of a node (by id) whose value is still there after forward, or -1."""
+        number = self.number_of.get(node, -1)
+        is_there = number in executable.arrays and number not in executable.plan.lost
+        base = executable.plan.storage[number].base
+        return number if is_there and base not in executable.plan.lost else -1

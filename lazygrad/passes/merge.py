@@ -1,0 +1,50 @@
+"""Merge equal nodes: what is written twice is computed once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..ir.graph import Graph
+from ..ir.op import Trait
+from ..ir.value import CONSTANT, LENGTH, PLACEHOLDER, VARIABLE, Value
+
+__all__ = ["merge_equal_nodes"]
+
+
+def merge_equal_nodes(graph: Graph) -> Graph:
+    """Keep one node of each operation, operands and attributes; variables are never merged.
+
+    >>> x = Value(shape=(3,), name="x")
+    >>> merged = merge_equal_nodes(Graph([abs(x) + abs(x)]))
+    >>> [node.op.name for node in merged.nodes]
+    ['placeholder', 'absolute', 'add']
+    """
+    first: dict[Any, Value] = {}
+
+    def visit(node: Value) -> Value:
+        key = _key(node)
+        return node if key is None else first.setdefault(key, node)
+
+    return graph.rebuild(visit)
+
+
+def _key(node: Value) -> Any:
+    if node.op is CONSTANT:
+        array = node.attrs["value"]
+        # Large constants are told apart by identity: hashing them would cost more than it saves.
+        content = array.tobytes() if array.size <= 64 else id(array)
+        return CONSTANT, node.spec, content
+    if node.op is LENGTH:
+        return LENGTH, node.spec, node.attrs["length"]
+    if node.op is PLACEHOLDER or node.op is VARIABLE or Trait.STATEFUL in node.op.traits:
+        return None
+    operands = [id(operand) for operand in node.operands]
+    if Trait.COMMUTATIVE in node.op.traits:
+        operands.sort()
+    # repr tells 1 from True and 0.0 from -0.0, which are equal as keys.
+    attrs = tuple((name, _attribute_key(value)) for name, value in node.attrs.items())
+    return node.op, tuple(operands), attrs
+
+
+def _attribute_key(value: Any) -> Any:
+    return (type(value), repr(value)) if isinstance(value, (bool, int, float, tuple)) else value

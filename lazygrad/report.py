@@ -1,0 +1,163 @@
+"""What a program tells of itself: tables of steps, bytes and times. Reads executables; runs one to
+time it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .backends.numpy import Executable, bind
+from .ir.cell import Cell
+from .ir.op import Array
+from .schedule.buffers import Kind, plan
+from .schedule.steps import Step
+from .spec import Spec, format_shape
+
+__all__ = ["Memory", "explain_table", "memory_of", "profile_table"]
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes that a program holds, by purpose, for one set of lengths."""
+
+    arena: int
+    variables: int
+    constants: int
+    outputs: int
+    unshared: int
+    """What the arena would take if no slot were used twice."""
+
+    @property
+    def total(self) -> int:
+        """All of them together."""
+        return self.arena + self.variables + self.constants + self.outputs
+
+    def __str__(self) -> str:
+        return (
+            f"arena {_size(self.arena)} (without sharing {_size(self.unshared)}), variables"
+            f" {_size(self.variables)}, constants {_size(self.constants)}, outputs"
+            f" {_size(self.outputs)}; together {_size(self.total)}"
+        )
+
+
+def memory_of(executable: Executable) -> Memory:
+    """Add up the bytes of an executable by purpose."""
+    schedule, placed = executable.schedule, executable.plan
+
+    def total(numbers: Sequence[int]) -> int:
+        return sum(placed.bytes_of(schedule, number) for number in numbers)
+
+    kinds = [storage.kind for storage in placed.storage]
+    return Memory(
+        arena=placed.arena_bytes,
+        variables=total(schedule.cells),
+        constants=total([number for number, _ in schedule.constants]),
+        outputs=total([i for i, kind in enumerate(kinds) if kind is Kind.OUTPUT]),
+        unshared=total([i for i, kind in enumerate(kinds) if kind is Kind.SLOT]),
+    )
+
+
+def explain_table(executable: Executable, name: str | None) -> str:
+    """Write one row a step: number, operation, user's name, line, result, slot, bytes, flops."""
+    schedule, placed = executable.schedule, executable.plan
+    rows = [("step", "operation", "for", "line", "result", "slot", "bytes", "flops")]
+    for index, step in enumerate(schedule.steps):
+        number = step.writes[0]
+        rows.append(
+            (
+                str(index),
+                step.op.name,
+                _clipped(step.note.label),
+                "" if step.note.line is None else str(step.note.line),
+                _result(executable, number),
+                _slot(executable, number),
+                f"{placed.bytes_of(schedule, number):,}",
+                f"{flops_of(executable, step):,}",
+            )
+        )
+    title = "program" if name is None else f"program {name!r}"
+    return f"{title}: {len(schedule.steps)} steps; {memory_of(executable)}\n" + _table(rows)
+
+
+def flops_of(executable: Executable, step: Step) -> int:
+    """Count the floating-point operations of a step, 0 where its lengths depend on data."""
+    numbers = (step.writes[0], *step.reads)
+    if any(executable.plan.shapes[number] is None for number in numbers):
+        return 0
+    out, *specs = (
+        Spec(executable.plan.shapes[number] or (), executable.schedule.specs[number].dtype)
+        for number in numbers
+    )
+    return int(step.op.cost(out, *specs, **step.attrs))
+
+
+def profile_table(
+    executable: Executable,
+    cells: Sequence[Cell],
+    feeds: Sequence[Array],
+    repeat: int,
+    name: str | None,
+) -> str:
+    """Time each step over *repeat* runs on copies of the state, and write one row a step."""
+    schedule = dataclasses.replace(executable.schedule, updates=())
+    copies = [Cell(cell.array.copy()) for cell in cells]
+    timed = bind(schedule, plan(schedule, executable.plan.lengths), copies, timed=True)
+    for _ in range(repeat):
+        timed.functions["run"](*feeds)
+    seconds = [total / repeat for total in timed.seconds]
+    whole = sum(seconds) or 1.0
+    rows = [("step", "operation", "for", "line", "result", "time", "share", "GFLOP/s", "GB/s")]
+    for index, step in enumerate(schedule.steps):
+        if step.is_view and not seconds[index]:
+            continue
+        moved = sum(timed.plan.bytes_of(schedule, n) for n in (*step.reads, *step.writes))
+        spent = seconds[index] or 1e-12
+        rows.append(
+            (
+                str(index),
+                step.op.name,
+                _clipped(step.note.label),
+                "" if step.note.line is None else str(step.note.line),
+                _result(timed, step.writes[0]),
+                f"{1e6 * seconds[index]:.1f} us",
+                f"{100 * seconds[index] / whole:.1f} %",
+                f"{flops_of(timed, step) / spent / 1e9:.2f}",
+                f"{moved / spent / 1e9:.2f}",
+            )
+        )
+    title = "program" if name is None else f"program {name!r}"
+    return f"{title}: {1e6 * whole:.1f} us a run in steps, mean of {repeat}\n" + _table(rows)
+
+
+def _result(executable: Executable, number: int) -> str:
+    spec = executable.schedule.specs[number]
+    shape: Any = executable.plan.shapes[number]
+    return f"{spec.dtype.name}{format_shape(spec.shape if shape is None else shape)}"
+
+
+def _slot(executable: Executable, number: int) -> str:
+    storage = executable.plan.storage[number]
+    if storage.kind is Kind.SLOT:
+        return f"@{storage.offset}"
+    return f"of v{storage.base}" if storage.kind is Kind.VIEW else storage.kind.name.lower()
+
+
+def _clipped(text: str) -> str:
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
+def _size(count: int) -> str:
+    number = float(count)
+    for unit in ("B", "KiB", "MiB"):
+        if number < 1024:
+            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1024
+    return f"{number:.1f} GiB"
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])

@@ -1,0 +1,342 @@
+"""Where each value lives: slots in one arena, reused as soon as they are dead.
+
+Knows steps, specs and lifetimes; knows nothing of arrays or backends. `plan` is a pure function of
+a schedule and the lengths that its names stand for.
+
+A view keeps its base alive, so lifetimes are counted on the base. A step may write its result over
+an operand that dies in it, where its kernel allows. In a schedule of several sections nothing that
+an earlier one filled is written by a later one, so that the later one can be repeated.
+"""
+
+from __future__ import annotations
+
+import enum
+from bisect import insort
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ..errors import ShapeError
+from ..ir.op import Trait, Writes
+from ..lengths import Length, evaluate
+from ..spec import Spec
+from .steps import Note, Schedule, Step
+
+__all__ = ["Kind", "Plan", "Storage", "plan"]
+
+ALIGNMENT = 64
+
+
+class Kind(enum.Enum):
+    """What a value's storage is."""
+
+    FEED = "given by the caller"
+    CELL = "a leaf's own"
+    CONSTANT = "fixed"
+    SLOT = "a place in the arena"
+    VIEW = "that of another value, seen otherwise"
+    OUTPUT = "handed to the caller"
+    FRESH = "made by the step, anew in each run"
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """Where a value lives: its kind, its offset in the arena, the value whose storage it is."""
+
+    kind: Kind
+    offset: int = 0
+    base: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """For one set of lengths: the shape and place of every value.
+
+    A shape is None where it depends on data. `direct` holds the updates whose last step writes
+    straight into the cell, as pairs of a cell's position and the index of the step.
+    """
+
+    lengths: Mapping[str, int]
+    shapes: tuple[tuple[int, ...] | None, ...]
+    storage: tuple[Storage, ...]
+    arena_bytes: int
+    direct: tuple[tuple[int, int], ...]
+    lost: frozenset[int]
+    """Values of earlier sections whose slot has been given on before their section ended."""
+
+    def bytes_of(self, schedule: Schedule, number: int) -> int:
+        """Give the size of a value, 0 where it depends on data."""
+        shape = self.shapes[number]
+        if shape is None:
+            return 0
+        size = schedule.specs[number].dtype.itemsize
+        for length in shape:
+            size *= length
+        return size
+
+
+def plan(schedule: Schedule, lengths: Mapping[str, int]) -> Plan:
+    """Place every value of *schedule*, whose named lengths are *lengths*.
+
+    Raises ShapeError where two lengths that the graph took for equal turn out different.
+    """
+    for a, b, note in schedule.assumptions:
+        _check_assumption(a, b, note, lengths)
+    shapes = tuple(_shape_of(spec, lengths) for spec in schedule.specs)
+    direct = _direct_updates(schedule, shapes)
+    return _Planner(schedule, shapes, direct).place(lengths)
+
+
+def is_data_dependent(length: object) -> bool:
+    """Whether a length is known only in the middle of a run."""
+    return isinstance(length, Length) and length.is_data_dependent
+
+
+def _check_assumption(a: object, b: object, note: Note, lengths: Mapping[str, int]) -> None:
+    if is_data_dependent(a) or is_data_dependent(b):
+        return
+    left, right = evaluate(a, lengths), evaluate(b, lengths)  # type: ignore[arg-type]
+    if left != right:
+        where = "" if note.line is None else f" ({note.line})"
+        raise ShapeError(
+            f"{note.label}{where} needs equal lengths: {a} is {left} and {b} is {right}."
+        )
+
+
+def _shape_of(spec: Spec, lengths: Mapping[str, int]) -> tuple[int, ...] | None:
+    if spec.is_static:
+        return spec.shape  # type: ignore[return-value]
+    if any(map(is_data_dependent, spec.shape)):
+        return None
+    shape = tuple(evaluate(length, lengths) for length in spec.shape)
+    for length, number in zip(spec.shape, shape, strict=True):
+        if number < 0:
+            raise ShapeError(f"the length {length} would be {number}.")
+    return shape
+
+
+def _direct_updates(
+    schedule: Schedule, shapes: tuple[tuple[int, ...] | None, ...]
+) -> tuple[tuple[int, int], ...]:
+    """Find updates whose last step may write into the cell itself, after all others have run."""
+    step_of = {step.writes[0]: i for i, step in enumerate(schedule.steps) if len(step.writes) == 1}
+    uses: dict[int, int] = {}
+    for step in schedule.steps:
+        for number in step.reads:
+            uses[number] = uses.get(number, 0) + 1
+    handed = {number for section in schedule.sections for number in section.outputs}
+    start = schedule.sections[-2].stop if len(schedule.sections) > 1 else 0
+    found: dict[int, int] = {}
+    for cell, number in schedule.updates:
+        index = step_of.get(number, -1)
+        own = schedule.cells[cell]
+        if index < start or number in handed or uses.get(number, 0) or index in found.values():
+            continue
+        step = schedule.steps[index]
+        places = [i for i, read in enumerate(step.reads) if read == own]
+        if (
+            Trait.ELEMENTWISE in step.op.traits
+            and all(place in step.op.reusable for place in places)
+            and schedule.specs[number].dtype == schedule.specs[own].dtype
+            and shapes[number] == shapes[own]
+        ):
+            found[cell] = index
+    # A deferred step that reads a cell which another deferred step writes would see the new value.
+    written = {schedule.cells[cell]: index for cell, index in found.items()}
+    views = {step.writes[0]: step.reads[0] for step in schedule.steps if step.is_view}
+
+    def root(number: int) -> int:
+        while number in views:
+            number = views[number]
+        return number
+
+    for cell, index in list(found.items()):
+        step = schedule.steps[index]
+        for read in step.reads:
+            writer = written.get(root(read))
+            if writer is not None and (writer != index or read != schedule.cells[cell]):
+                found.pop(cell, None)
+    return tuple(sorted(found.items()))
+
+
+class _Arena:
+    """Offsets in one growing block: best fit among the free gaps, neighbours joined."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.gaps: list[tuple[int, int]] = []
+
+    def take(self, size: int) -> int:
+        best = -1
+        for i, (_, length) in enumerate(self.gaps):
+            if length >= size and (best < 0 or length < self.gaps[best][1]):
+                best = i
+        if best >= 0:
+            offset, length = self.gaps.pop(best)
+            if length > size:
+                insort(self.gaps, (offset + size, length - size))
+            return offset
+        if self.gaps and sum(self.gaps[-1]) == self.size:
+            offset, _ = self.gaps.pop()
+        else:
+            offset = self.size
+        self.size = offset + size
+        return offset
+
+    def give(self, offset: int, size: int) -> None:
+        insort(self.gaps, (offset, size))
+        i = self.gaps.index((offset, size))
+        if i + 1 < len(self.gaps) and offset + size == self.gaps[i + 1][0]:
+            size += self.gaps.pop(i + 1)[1]
+            self.gaps[i] = (offset, size)
+        if i and sum(self.gaps[i - 1]) == offset:
+            before, length = self.gaps[i - 1]
+            self.gaps[i - 1 : i + 1] = [(before, length + size)]
+
+    def seal(self) -> None:
+        """Keep everything that was ever filled from being written again."""
+        self.gaps.clear()
+
+
+def _rounded(size: int) -> int:
+    return max(ALIGNMENT, (size + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT)
+
+
+class _Planner:
+    def __init__(
+        self,
+        schedule: Schedule,
+        shapes: tuple[tuple[int, ...] | None, ...],
+        direct: tuple[tuple[int, int], ...],
+    ) -> None:
+        self.schedule = schedule
+        self.shapes = shapes
+        self.direct = direct
+        self.storage: list[Storage | None] = [None] * len(shapes)
+        self.arena = _Arena()
+        self.left: dict[int, int] = {}
+        self.sealed: set[int] = set()
+        self.lost: set[int] = set()
+
+    def place(self, lengths: Mapping[str, int]) -> Plan:
+        schedule = self.schedule
+        self._place_leaves()
+        self._count_uses()
+        deferred = {index: cell for cell, index in self.direct}
+        ends = {section.stop for section in schedule.sections[:-1]}
+        for index, step in enumerate(schedule.steps):
+            if index in ends:
+                self._end_section()
+            if index in deferred:
+                # It runs after everything else, so what it reads stays alive to the end.
+                own = schedule.cells[deferred[index]]
+                self.storage[step.writes[0]] = Storage(Kind.VIEW, base=own)
+                continue
+            self._place_step(step)
+        return Plan(
+            dict(lengths), self.shapes, tuple(self.storage), self.arena.size, self.direct, frozenset(self.lost)  # type: ignore[arg-type]
+        )
+
+    def _place_leaves(self) -> None:
+        schedule = self.schedule
+        for _, number in schedule.feeds:
+            self.storage[number] = Storage(Kind.FEED)
+        for number in schedule.cells:
+            self.storage[number] = Storage(Kind.CELL)
+        for number, _ in (*schedule.constants, *schedule.lengths):
+            self.storage[number] = Storage(Kind.CONSTANT)
+        for number in (n for section in schedule.sections for n in section.outputs):
+            if schedule.specs[number].shape != () and self.shapes[number] is not None:
+                self.storage[number] = Storage(Kind.OUTPUT)
+
+    def _count_uses(self) -> None:
+        """Count, on bases, how often each value is still to be read; what must stay counts once more."""
+        base: dict[int, int] = {}
+        for step in self.schedule.steps:
+            if step.is_view:
+                base[step.writes[0]] = base.get(step.reads[0], step.reads[0])
+        self.base = base
+        for step in self.schedule.steps:
+            if not step.is_view:
+                for number in step.reads:
+                    self._keep(number)
+        for section in self.schedule.sections:
+            for number in (*section.outputs, *section.kept):
+                self._keep(number)
+        for _, number in self.schedule.updates:
+            self._keep(number)
+
+    def _keep(self, number: int) -> None:
+        own = self.base.get(number, number)
+        self.left[own] = self.left.get(own, 0) + 1
+
+    def _end_section(self) -> None:
+        self.arena.seal()
+        self.sealed = {i for i, storage in enumerate(self.storage) if storage is not None}
+
+    def _place_step(self, step: Step) -> None:
+        if step.is_view:
+            self.storage[step.writes[0]] = Storage(
+                Kind.VIEW, base=self.base.get(step.writes[0], step.reads[0])
+            )
+            return
+        reused = self._reused(step)
+        dying = self._release(step, keep=reused)
+        for number in step.writes:
+            if self.storage[number] is None:
+                self.storage[number] = self._new_storage(step, number, reused)
+        for number in dying:
+            self._free(number)
+        for number in step.writes:
+            if not self.left.get(number):
+                self._free(number)
+
+    def _new_storage(self, step: Step, number: int, reused: int | None) -> Storage:
+        if step.op.writes is Writes.FRESH or self.shapes[number] is None:
+            return Storage(Kind.FRESH)
+        if reused is not None:
+            self.lost.add(reused)
+            return Storage(Kind.SLOT, self.storage[reused].offset)  # type: ignore[union-attr]
+        return Storage(Kind.SLOT, self.arena.take(self._size(number)))
+
+    def _size(self, number: int) -> int:
+        size = self.schedule.specs[number].dtype.itemsize
+        for length in self.shapes[number] or ():
+            size *= length
+        return _rounded(size)
+
+    def _reused(self, step: Step) -> int | None:
+        """Choose an operand that dies in this step and whose slot the result may take over."""
+        if len(step.writes) != 1 or self.storage[step.writes[0]] is not None:
+            return None
+        result = step.writes[0]
+        for place in step.op.reusable:
+            number = step.reads[place]
+            storage = self.storage[number]
+            if (
+                storage is not None
+                and storage.kind is Kind.SLOT
+                and number not in self.sealed
+                and self.left[number] == step.reads.count(number)
+                and all(step.reads[i] != number or i in step.op.reusable for i in range(len(step.reads)))
+                and not any(self.base.get(read) == number for read in step.reads)
+                and self.shapes[number] == self.shapes[result]
+                and self.schedule.specs[number].dtype == self.schedule.specs[result].dtype
+            ):
+                return number
+        return None
+
+    def _release(self, step: Step, keep: int | None) -> list[int]:
+        """Count this step's reads, and list the bases that nobody reads any more."""
+        dying = []
+        for number in step.reads:
+            own = self.base.get(number, number)
+            self.left[own] -= 1
+            if self.left[own] == 0 and own != keep:
+                dying.append(own)
+        return dying
+
+    def _free(self, number: int) -> None:
+        storage = self.storage[number]
+        if storage is not None and storage.kind is Kind.SLOT and number not in self.sealed:
+            self.lost.add(number)
+            self.arena.give(storage.offset, self._size(number))

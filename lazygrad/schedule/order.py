@@ -1,0 +1,138 @@
+"""The order of steps: few bytes alive at once. Knows nodes and sizes; allocates nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from heapq import heapify, heappop, heappush
+
+from ..ir.graph import ancestors
+from ..ir.op import Trait, Writes
+from ..ir.value import Value
+from ..lengths import evaluate
+from ..spec import Spec
+
+__all__ = ["frugal_order", "peak_bytes"]
+
+# What a length counts as while it is unknown; only comparisons of sizes depend on it.
+_NOMINAL_LENGTH = 64
+# Past this many nodes the greedy search would cost more than it saves.
+_SEARCHED_NODES = 4000
+
+
+def frugal_order(results: Sequence[Value], done: set[int]) -> list[Value]:
+    """List the nodes below *results* that are not in *done* (ids), operands before users.
+
+    Of two orders, that of writing and a greedy one that prefers what frees the most, the one with
+    fewer bytes alive at its peak; in a tie that of writing. The ids are added to *done*.
+    """
+    nodes = [node for node in ancestors(results) if id(node) not in done]
+    done.update(id(node) for node in nodes)
+    if len(nodes) > _SEARCHED_NODES:
+        return nodes
+    lifetimes = _Lifetimes(nodes, results)
+    greedy = lifetimes.greedy()
+    return greedy if lifetimes.peak(greedy) < lifetimes.peak(nodes) else nodes
+
+
+def peak_bytes(nodes: Sequence[Value], results: Iterable[Value]) -> int:
+    """Give the largest number of bytes alive when *nodes* run in this order."""
+    return _Lifetimes(nodes, results).peak(nodes)
+
+
+def _nominal_bytes(node: Value) -> int:
+    if Trait.LEAF in node.op.traits or node.op.writes is Writes.VIEW:
+        return 0
+    specs = node.spec if type(node.spec) is tuple else (node.spec,)
+    return sum(_spec_bytes(spec) for spec in specs)
+
+
+def _spec_bytes(spec: Spec) -> int:
+    size = spec.dtype.itemsize
+    for length in spec.shape:
+        if type(length) is int:
+            size *= length
+        else:
+            size *= evaluate(length, dict.fromkeys(length.names, _NOMINAL_LENGTH))  # type: ignore[union-attr]
+    return size
+
+
+class _Lifetimes:
+    """Who uses whose storage, and how large it is; views count for what they look into."""
+
+    def __init__(self, nodes: Sequence[Value], results: Iterable[Value]) -> None:
+        self.nodes = nodes
+        self.inside = {id(node) for node in nodes}
+        self.bytes = {id(node): _nominal_bytes(node) for node in nodes}
+        self.base: dict[int, int] = {}
+        self.uses: dict[int, int] = dict.fromkeys(self.inside, 0)
+        self.reads: dict[int, tuple[int, ...]] = {}
+        for node in nodes:
+            is_view = node.op.writes is Writes.VIEW and node.operands
+            own = self._base_of(node.operands[0]) if is_view else id(node)
+            self.base[id(node)] = own
+            reads = {self._base_of(operand) for operand in node.operands} & self.inside
+            self.reads[id(node)] = tuple(reads)
+            for base in reads:
+                self.uses[base] += 1
+        for node in results:
+            if id(node) in self.inside:
+                self.uses[self.base[id(node)]] += 1
+
+    def _base_of(self, node: Value) -> int:
+        return self.base.get(id(node), id(node))
+
+    def peak(self, order: Sequence[Value]) -> int:
+        left = dict(self.uses)
+        alive = peak = 0
+        for node in order:
+            alive += self.bytes[id(node)]
+            peak = max(peak, alive)
+            for base in self.reads[id(node)]:
+                left[base] -= 1
+                if left[base] == 0:
+                    alive -= self.bytes[base]
+        return peak
+
+    def greedy(self) -> list[Value]:
+        """Take, among the nodes whose operands are there, the one that leaves fewest bytes alive."""
+        left = dict(self.uses)
+        waiting: dict[int, int] = {}
+        users: dict[int, list[Value]] = {id(node): [] for node in self.nodes}
+        readers: dict[int, list[Value]] = {id(node): [] for node in self.nodes}
+        for node in self.nodes:
+            operands = {id(operand) for operand in node.operands} & self.inside
+            waiting[id(node)] = len(operands)
+            for operand in operands:
+                users[operand].append(node)
+            for base in self.reads[id(node)]:
+                readers[base].append(node)
+
+        def growth(node: Value) -> int:
+            freed = sum(self.bytes[base] for base in self.reads[id(node)] if left[base] == 1)
+            return self.bytes[id(node)] - freed
+
+        ready = [
+            (growth(node), node.serial, node) for node in self.nodes if not waiting[id(node)]
+        ]
+        heapify(ready)
+        placed: set[int] = set()
+        order: list[Value] = []
+        while ready:
+            _, _, node = heappop(ready)
+            if id(node) in placed:
+                continue
+            placed.add(id(node))
+            order.append(node)
+            for user in users[id(node)]:
+                waiting[id(user)] -= 1
+                if not waiting[id(user)]:
+                    heappush(ready, (growth(user), user.serial, user))
+            for base in self.reads[id(node)]:
+                left[base] -= 1
+                if left[base] != 1:
+                    continue
+                # The last reader now frees the base, so it has become more attractive.
+                for reader in readers[base]:
+                    if id(reader) not in placed and not waiting[id(reader)]:
+                        heappush(ready, (growth(reader), reader.serial, reader))
+        return order
