@@ -10,7 +10,7 @@
     array([5., 4.])
 """
 
-from . import autodiff, data, errors, ops
+from . import autodiff, data, errors, linalg, ops
 from . import evaluator as _evaluator
 from .autodiff import *  # noqa: F403
 from .compiler import Program, compile  # noqa: A004
@@ -32,6 +32,7 @@ __all__ = [  # noqa: PLE0604
     "compile",
     "constant",
     "data",
+    "linalg",
     "no_grad",
     "placeholder",
     "scope",

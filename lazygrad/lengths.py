@@ -111,6 +111,11 @@ class Length:
         return self._names
 
     @property
+    def by_name(self) -> dict[str, Length]:
+        """The names the length depends on, each as a length of its own."""
+        return {text: _single(_name_atom(text)) for text in self.names}
+
+    @property
     def is_data_dependent(self) -> bool:
         """Whether the length is known only in the middle of a run."""
         return any(text[0] == "#" and _ANONYMOUS.fullmatch(text) for text in self.names)

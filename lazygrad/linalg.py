@@ -3,6 +3,7 @@
 from .ops.factorizations import cholesky, eigh, eigvalsh, qr, svd, svdvals
 from .ops.linalg import (
     det,
+    diagonal,
     inv,
     matrix_power,
     matrix_rank,
@@ -10,14 +11,17 @@ from .ops.linalg import (
     pinv,
     slogdet,
     solve,
+    trace,
 )
 from .ops.products import cross, matmul, outer, tensordot, vecdot
 from .ops.shape import matrix_transpose
+from .ops.statistics import norm
 
 __all__ = [
     "cholesky",
     "cross",
     "det",
+    "diagonal",
     "eigh",
     "eigvalsh",
     "inv",
@@ -26,6 +30,7 @@ __all__ = [
     "matrix_rank",
     "matrix_transpose",
     "multi_dot",
+    "norm",
     "outer",
     "pinv",
     "qr",
@@ -34,5 +39,6 @@ __all__ = [
     "svd",
     "svdvals",
     "tensordot",
+    "trace",
     "vecdot",
 ]

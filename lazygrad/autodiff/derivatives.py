@@ -17,10 +17,14 @@ from ..spec import Spec, cotangent_dtype, require_same_shape
 from .forward import push_forward
 from .reverse import has_several, pull_back
 
-__all__ = ["Leaves", "grad", "hvp", "jvp", "value_and_grad", "vjp"]
+__all__ = ["Leaves", "Structured", "grad", "hvp", "jvp", "value_and_grad", "vjp"]
 
 Leaves: TypeAlias = "Value | Sequence[Value] | Mapping[Any, Value]"
 """One node, several, or several by name; a result per node comes in the same structure."""
+
+
+Structured: TypeAlias = Any
+"""A node, or a list, tuple or dict of nodes: the structure of what was asked for."""
 
 
 def flatten(nodes: Leaves, what: str) -> list[Value]:
@@ -36,7 +40,7 @@ def flatten(nodes: Leaves, what: str) -> list[Value]:
     return found
 
 
-def unflatten(nodes: Leaves, values: Sequence[Value]) -> Any:
+def unflatten(nodes: Leaves, values: Sequence[Value]) -> Structured:
     """Give *values* the structure of *nodes*."""
     if isinstance(nodes, Value):
         return values[0]
@@ -86,7 +90,7 @@ def differentiable(node: Value) -> Value:
     return node
 
 
-def vjp(outputs: Leaves, wrt: Leaves, cotangents: object, *, unused: str = "raise") -> Any:
+def vjp(outputs: Leaves, wrt: Leaves, cotangents: object, *, unused: str = "raise") -> Structured:
     """Pull cotangents of *outputs* back to *wrt*.
 
     Parameters
@@ -125,7 +129,7 @@ def vjp(outputs: Leaves, wrt: Leaves, cotangents: object, *, unused: str = "rais
     )
 
 
-def grad(y: Value, wrt: Leaves, *, seed: object = None, unused: str = "raise") -> Any:
+def grad(y: Value, wrt: Leaves, *, seed: object = None, unused: str = "raise") -> Structured:
     """Differentiate *y* with respect to *wrt*; of an array, the gradient of its sum.
 
     The result has the structure of *wrt* and is made of nodes. *seed* replaces the ones that
@@ -141,7 +145,7 @@ def grad(y: Value, wrt: Leaves, *, seed: object = None, unused: str = "raise") -
     return vjp(y, wrt, start, unused=unused)
 
 
-def value_and_grad(y: Value, wrt: Leaves, *, unused: str = "raise") -> tuple[Value, Any]:
+def value_and_grad(y: Value, wrt: Leaves, *, unused: str = "raise") -> tuple[Value, Structured]:
     """Give *y* together with its gradient.
 
     >>> x = Value(3.0)
@@ -151,7 +155,7 @@ def value_and_grad(y: Value, wrt: Leaves, *, unused: str = "raise") -> tuple[Val
     return y, grad(y, wrt, unused=unused)
 
 
-def jvp(outputs: Leaves, wrt: Leaves, tangents: object) -> Any:
+def jvp(outputs: Leaves, wrt: Leaves, tangents: object) -> Structured:
     """Push tangents of *wrt* forward to *outputs*, whose structure the result has.
 
     True forward mode: one walk, no reverse pass. An output that doesn't depend on *wrt* has
@@ -175,7 +179,7 @@ def jvp(outputs: Leaves, wrt: Leaves, tangents: object) -> Any:
     )
 
 
-def hvp(y: Value, wrt: Leaves, vectors: object, *, unused: str = "raise") -> Any:
+def hvp(y: Value, wrt: Leaves, vectors: object, *, unused: str = "raise") -> Structured:
     """Multiply the Hessian of *y* with *vectors*, without forming it (Pearlmutter 1994).
 
     Forward mode over reverse mode: the tangent of the gradient along *vectors*. *unused* is as in

@@ -47,11 +47,8 @@ def interpret(
 
 def _bind_lengths(node: Value, results: Any, lengths: dict[str, int]) -> None:
     """Note the lengths that a node has shown by running."""
-    pairs = (
-        zip(node.spec, results, strict=True)
-        if isinstance(node.spec, tuple)
-        else [(node.spec, results)]
-    )
+    specs: Any = node.spec
+    pairs = zip(specs, results, strict=True) if type(specs) is tuple else [(specs, results)]
     for spec, result in pairs:
         for declared, actual in zip(spec.shape, result.shape, strict=True):
             solve(declared, actual, lengths)

@@ -21,11 +21,14 @@ import numpy as np
 from ..errors import LazygradError, OperationError
 from ..ir.cell import Cell
 from ..ir.compute import concrete_attrs
-from ..ir.op import OUT, Array, Call, In, Writes
+from ..ir.op import OUT, Array, Call, In, Trait, Writes
 from ..lengths import Length, evaluate
+from ..schedule.bodies import body_schedule
 from ..schedule.buffers import ALIGNMENT, Kind, Plan, is_data_dependent
+from ..schedule.buffers import plan as make_plan
 from ..schedule.steps import Schedule, Section, Step
 from ..spec import Spec
+from .loops import loop_over
 from .recycle import HELD, OutputPool
 
 __all__ = ["Executable", "bind"]
@@ -309,11 +312,31 @@ class _Emitter:
         return [(f"w{number} = {self._written(call, step)}{self._note(step)}", step)]
 
     def _call(self, step: Step) -> Call:
+        if Trait.LOOPS in step.op.traits:
+            return self._loop_call(step)
         if any(_holds_data_length(value) for value in step.attrs.values()):
             return Call(step.op.kernel, ())
         specs = tuple(self._concrete_spec(number) for number in step.reads)
         attrs = concrete_attrs(step.attrs, self.plan.lengths)
         return step.op.bound_call(specs, self._concrete_spec(step.writes[0]), attrs)
+
+    def _loop_call(self, step: Step) -> Call:
+        """Bind the body of a loop, and give the loop around it as a kernel."""
+        attrs = concrete_attrs(step.attrs, self.plan.lengths)
+        schedule, feeds = body_schedule(attrs["body"])
+        lengths = dict(zip(attrs["names"], attrs["lengths"], strict=True))
+        executable = bind(schedule, make_plan(schedule, lengths), ())
+        loop = loop_over(
+            executable.functions["run"],
+            executable.failure,
+            feeds,
+            carries=attrs["carries"],
+            xs=attrs["xs"],
+            operands=len(step.reads),
+            length=attrs["length"],
+            reverse=attrs["reverse"],
+        )
+        return Call(loop, (*(In(i) for i in range(len(step.reads))), OUT))
 
     def _concrete_spec(self, number: int) -> Spec:
         shape = self.plan.shapes[number]

@@ -277,7 +277,7 @@ class ArrayMethods:
 
     def copy(self) -> Value:
         """Give a node of equal value."""
-        return call("positive", self)
+        return call("copy", self)
 
     def reshape(self, *shape: Any) -> Value:
         """Give the elements in row-major order another shape; -1 is worked out."""

@@ -80,6 +80,7 @@ class Trait(enum.Enum):
     NEEDS_CONTIGUOUS = "is a view only of an operand that lies in row-major order"
     STATEFUL = "two equal nodes may give different results: never merged, never folded"
     DRAWS = "a random draw, whose operand 0 counts the calls"
+    LOOPS = "runs the graph in its attribute body once per step"
     DATA_SHAPED = "its result's lengths are known only when it has run"
 
 

@@ -74,8 +74,9 @@ def print_graph(graph: Graph, *, full: bool = False) -> str:
     Constants of more than 16 elements are abbreviated and variables' contents left out, unless
     *full* is true; `parse` gives variables without contents zeros.
 
-    >>> x = Value(shape=("batch", 3), name="x")
     >>> from lazygrad.ir.graph import Graph
+    >>> from lazygrad.ir.value import placeholder
+    >>> x = placeholder(("batch", 3), name="x")
     >>> print(print_graph(Graph([x + 1.0])))
     x: float64[batch, 3]
     a = add(x, 1.0)
@@ -96,7 +97,7 @@ def _quoted(name: str) -> str:
     return "`" + text.replace('\\"', '"').replace("`", "\\u0060") + "`"
 
 
-def write_number(number: np.generic) -> str:
+def write_number(number: object) -> str:
     """Write a number so that reading it at its dtype gives it back exactly.
 
     >>> write_number(np.float32(0.1)), write_number(np.int8(-3)), write_number(np.bool_(True))
@@ -282,7 +283,7 @@ def _is_declared(node: Value) -> bool:
 
 def _nested(array: Array) -> str:
     if array.ndim == 0:
-        return write_number(np.asarray(array)[()])
+        return write_number(array[()])
     if array.size == 0:
         return "[]"
     return f"[{', '.join(_nested(entry) for entry in np.asarray(array))}]"

@@ -23,6 +23,7 @@ import base64
 import binascii
 import difflib
 import re
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, NoReturn, TypeVar
@@ -437,7 +438,7 @@ class _Reader(Cursor):
     def number_array(self, texts: list[str], dtype: DType, at: int) -> Array:
         try:
             if dtype.kind == "f":
-                return np.array([dtype.type(_as_float(text)) for text in texts], dtype)
+                return _floats(texts, dtype)
             if dtype.kind == "b" and not {*texts} <= {"True", "False"}:
                 raise ValueError("bools are True and False")
             return np.array(
@@ -506,8 +507,16 @@ _BOOLS = ("True", "False")
 _WORDS: dict[str, object] = {"None": None, **DTYPES}
 
 
-def _as_float(text: str) -> str:
-    return {"True": "1", "False": "0"}.get(text, text)
+def _floats(texts: list[str], dtype: DType) -> Array:
+    plain = [{"True": "1", "False": "0"}.get(text, text) for text in texts]
+    with np.errstate(over="ignore"), warnings.catch_warnings():
+        # Long doubles warn of numbers at either end of their range, also of exact ones.
+        warnings.simplefilter("ignore", RuntimeWarning)
+        found = np.array([dtype.type(text) for text in plain], dtype)
+    for number, text in zip(found, plain, strict=True):
+        if np.isinf(number) and "inf" not in text:
+            raise OverflowError(f"{text} is too large")
+    return found
 
 
 def _as_number(text: str) -> float | int | bool:

@@ -3,11 +3,16 @@
 from . import (
     activations,
     arithmetic,
+    compositions,
     control,
     cumulative,
+    differences,
     einstein,
     elementary,
     factorizations,
+    indexing,
+    join,
+    layout,
     linalg,
     order,
     probabilities,
@@ -15,34 +20,52 @@ from . import (
     protocol,
     reduce,
     rounding,
+    scatter,
     shape,
+    slices,
     statistics,
+    updates,
+    window,
 )
-from .activations import *  # noqa: F403
-from .arithmetic import *  # noqa: F403
-from .control import *  # noqa: F403
-from .cumulative import *  # noqa: F403
-from .einstein import *  # noqa: F403
-from .elementary import *  # noqa: F403
-from .factorizations import *  # noqa: F403
-from .linalg import *  # noqa: F403
-from .order import *  # noqa: F403
-from .probabilities import *  # noqa: F403
-from .products import *  # noqa: F403
-from .protocol import *  # noqa: F403
-from .reduce import *  # noqa: F403
-from .rounding import *  # noqa: F403
-from .shape import *  # noqa: F403
-from .statistics import *  # noqa: F403
+from .activations import *
+from .arithmetic import *
+from .compositions import *
+from .control import *
+from .cumulative import *
+from .differences import *
+from .einstein import *
+from .elementary import *
+from .factorizations import *
+from .indexing import *
+from .join import *
+from .layout import *
+from .linalg import *
+from .order import *
+from .probabilities import *
+from .products import *
+from .protocol import *
+from .reduce import *
+from .rounding import *
+from .scatter import *
+from .shape import *
+from .slices import *
+from .statistics import *
+from .updates import *
+from .window import *
 
-__all__ = [  # noqa: PLE0604
+__all__ = [
     *activations.__all__,
     *arithmetic.__all__,
+    *compositions.__all__,
     *control.__all__,
     *cumulative.__all__,
+    *differences.__all__,
     *einstein.__all__,
     *elementary.__all__,
     *factorizations.__all__,
+    *indexing.__all__,
+    *join.__all__,
+    *layout.__all__,
     *linalg.__all__,
     *order.__all__,
     *probabilities.__all__,
@@ -50,6 +73,10 @@ __all__ = [  # noqa: PLE0604
     *protocol.__all__,
     *reduce.__all__,
     *rounding.__all__,
+    *scatter.__all__,
     *shape.__all__,
+    *slices.__all__,
     *statistics.__all__,
+    *updates.__all__,
+    *window.__all__,
 ]

@@ -1,4 +1,4 @@
-"""Running totals along one axis: cumsum, cumprod and the recurrence that differentiates them.
+"""Running totals and extrema along one axis, and the recurrence that differentiates products.
 
 Products are differentiated without dividing, so zeros among the elements do no harm, in any
 number and to any order.
@@ -12,14 +12,14 @@ from itertools import accumulate
 
 import numpy as np
 
-from ..ir.op import OUT, Array, Attrs, Call, In, Operand, Trait, implements
+from ..ir.op import OUT, Array, Attrs, Call, In, Operand, Trait, call, implements, public
 from ..ir.value import Value, as_value
 from ..spec import DType, DTypeLike, Spec, normalize_axis, product, require_same_shape
 from .arithmetic import astype
 from .forms import NodeFunction, general, linear
 from .shape import reshape
 
-__all__ = ["cumprod", "cumsum"]
+__all__ = ["cummax", "cummin", "cumprod", "cumsum"]
 
 
 @lru_cache(maxsize=64)
@@ -234,3 +234,60 @@ def cumprod(a: Operand, axis: object = None, dtype: DTypeLike | None = None) -> 
     """
     node, place = _prepared(a, axis, dtype)
     return _cumprod(node, axis=place, reverse=False, exclusive=False)
+
+
+def _holders(name: str, ufunc: np.ufunc, what: str) -> NodeFunction:
+    def kernel(x: Array, out: Array, *, axis: int) -> None:
+        best = np.moveaxis(ufunc.accumulate(x, axis), axis, 0)
+        out = np.moveaxis(out, axis, 0)
+        # The first NaN holds its place to the end, although it differs from the next.
+        beaten = (best[1:] != best[:-1]) & (best[:-1] == best[:-1])
+        out[:1] = 0
+        places = np.arange(1, max(len(best), 1)).reshape(-1, *(1,) * (best.ndim - 1))
+        np.multiply(beaten, places, out=out[1:])
+        np.maximum.accumulate(out, 0, out=out)
+
+    return general(
+        name,
+        kernel,
+        infer=lambda x, *, axis: Spec(x.shape, np.dtype(np.intp)),
+        vjp=None,
+        jvp=None,
+        cost=lambda out, x, **attrs: 4 * product(x.shape),
+        variants=({"axis": 0}, {"axis": 1}),
+        doc=f"Where, along an axis, the {what} up to each element was first reached.",
+    )
+
+
+_max_holders = _holders("_max_holders", np.maximum, "largest element")
+_min_holders = _holders("_min_holders", np.minimum, "smallest element")
+
+
+def _held(holders: NodeFunction, a: Operand, axis: object) -> Value:
+    node, place = _prepared(a, axis, None)
+    result: Value = call("take_along_axis", node, holders(node, axis=place), axis=place)
+    return result
+
+
+def cummax(a: Operand, axis: object = None) -> Value:
+    """Give the largest element of *a* up to each along *axis*; without one, of all in a row.
+
+    The derivative goes to the element that reached it first. From a NaN on, NaN.
+
+    >>> cummax(Value([1.0, 3.0, 2.0]))
+    Value(data=[1. 3. 3.], grad=None)
+    """
+    return _held(_max_holders, a, axis)
+
+
+def cummin(a: Operand, axis: object = None) -> Value:
+    """Give the smallest element of *a* up to each along *axis*; see `cummax`.
+
+    >>> cummin(Value([2.0, 3.0, 1.0]))
+    Value(data=[2. 2. 1.], grad=None)
+    """
+    return _held(_min_holders, a, axis)
+
+
+public(cummax)
+public(cummin)

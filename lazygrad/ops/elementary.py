@@ -166,13 +166,20 @@ arctan = elementwise(
     cost=20,
     doc="The inverse tangent, elementwise.",
 )
-# Divided twice by the distance, which neither overflows nor vanishes with its square.
+
+
+def _per_square(t: Value, x: Value, y: Value) -> Value:
+    """Give t * x / (x*x + y*y) by two divisions, which neither overflow nor vanish."""
+    distance = hypot(x, y)
+    return t * (x / distance) / distance
+
+
 arctan2 = elementwise(
     "arctan2",
     np.arctan2,
     diff=(
-        lambda t, z, y, x: t * (x / hypot(x, y)) / hypot(x, y),
-        lambda t, z, y, x: -t * (y / hypot(x, y)) / hypot(x, y),
+        lambda t, z, y, x: _per_square(t, x, y),
+        lambda t, z, y, x: -_per_square(t, y, x),
     ),
     cost=25,
     domain=((0.5, 3.0), (-3.0, 3.0)),

@@ -1,8 +1,8 @@
 """Factorizations of stacks of matrices: Cholesky, eigenvectors, singular vectors, QR.
 
 Matrices stand in the last two axes. The derivatives divide by the gaps between eigenvalues or
-singular values and by pivots: where those are zero, the factors have no derivative, and what comes
-out is infinite, NaN, or NumPy's LinAlgError, never a finite number.
+singular values and by pivots. Where those are zero, the factors have no derivative: it comes out
+infinite or NaN, or raises NumPy's LinAlgError; where they are zero but for rounding, it is huge.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 from ..errors import OptionError, ShapeError
 from ..ir.describe import located
-from ..ir.op import Array, Operand, implements
+from ..ir.op import Array, Operand, call, implements
 from ..ir.value import Value, item
 from ..lengths import compare, minimum
 from ..spec import Spec, format_shape, product
@@ -188,9 +188,12 @@ def _svd_kernel(x: Array, out: tuple[Array, ...]) -> None:
         _copy_all(out, np.linalg.svd(x, full_matrices=False))
 
 
-def _outside(columns: Value, x: Value) -> Value:
-    """Subtract from *x* its part in the span of orthonormal *columns*."""
-    return x - matmul(columns, matmul(_T(columns), x))
+def _add_outside(inside: Value, columns: Value, x: Value, s: Value) -> Value:
+    """Add the part of x / s outside the span of orthonormal *columns*; squares span everything."""
+    if compare(*columns.shape[-2:]) is True:
+        return inside
+    scaled = x / expand_dims(s, -2)
+    return inside + scaled - matmul(columns, matmul(_T(columns), scaled))
 
 
 def _skew(x: Value) -> Value:
@@ -205,11 +208,12 @@ def _svd_vjp(g: Parts, y: Value, x: Value) -> Parts:
     parts = []
     if of_u is not None:
         inside = _gaps(s * s) * _skew(matmul(_T(u), of_u)) * row
-        parts.append(matmul(matmul(u, inside) + _outside(u, of_u / row), vh))
+        parts.append(matmul(_add_outside(matmul(u, inside), u, of_u, s), vh))
     if of_vh is not None:
         v, of_v = _T(vh), _T(of_vh)
         inside = column * _gaps(s * s) * _skew(matmul(vh, of_v))
-        parts.append(matmul(u, matmul(inside, vh) + _T(_outside(v, of_v / row))))
+        turned = matmul(v, _T(inside))
+        parts.append(matmul(u, _T(_add_outside(turned, v, of_v, s))))
     for part in parts:
         total = part if total is None else total + part
     return (total,)
@@ -225,9 +229,10 @@ def _svd_jvp(tangents: Parts, y: Value, x: Value) -> Parts:
     moved = matmul(t, v)
     turned = matmul(_T(u), moved)
     of_s = sum_axes(u * moved, axis=-2)
-    of_u = matmul(u, gaps * (turned * row + column * _T(turned))) + _outside(u, moved / row)
-    back = matmul(_T(t), u)
-    of_v = matmul(v, gaps * (column * turned + _T(turned) * row)) + _outside(v, back / row)
+    of_u = matmul(u, gaps * (turned * row + column * _T(turned)))
+    of_v = matmul(v, gaps * (column * turned + _T(turned) * row))
+    of_u = _add_outside(of_u, u, moved, s)
+    of_v = _add_outside(of_v, v, matmul(_T(t), u), s)
     return of_u, of_s, _T(of_v)
 
 
@@ -285,7 +290,10 @@ def _qr_kernel(x: Array, out: tuple[Array, ...]) -> None:
 def _need_tall(x: Value) -> None:
     m, n = x.shape[-2:]
     if minimum(m, n) != n:
-        fact = f"the derivative needs as many rows as columns or more, got {format_shape(x.shape)}."
+        fact = (
+            "the derivative needs lengths that are known, or as many rows as columns or more,"
+            f" got {format_shape(x.shape)}."
+        )
         raise located(ShapeError(fact), "qr", (x,))
 
 
@@ -333,14 +341,18 @@ _qr: NodeFunction = general(
 def qr(a: Operand, mode: str = "reduced") -> QRResult | Value:
     """Factorize matrices into orthonormal columns Q and an upper triangle R; mode "r" gives R.
 
-    The derivative needs at least as many rows as columns, and full rank: a zero on the diagonal
-    of R raises LinAlgError. See Walter and Lehmann, "Algorithmic differentiation of linear
-    algebra functions" (2018).
+    The derivative needs full rank: a zero on the diagonal of R raises LinAlgError. See Walter and
+    Lehmann, "Algorithmic differentiation of linear algebra functions" (2018).
     """
     if mode not in ("reduced", "r"):
         raise OptionError(f'qr: mode must be "reduced" or "r", got {mode!r}.')
     (node,) = lapack_floats("qr", a)
     need_matrix("qr", node)
-    result = _qr(node)
-    parts = QRResult(item(result, 0), item(result, 1))
-    return parts if mode == "reduced" else parts.R
+    rows, columns = node.shape[-2:]
+    is_wide = isinstance(rows, int) and isinstance(columns, int) and rows < columns
+    result = _qr(node[..., :rows] if is_wide else node)
+    q, r = item(result, 0), item(result, 1)
+    if is_wide:
+        # Q depends on the first columns only; the others are turned by it.
+        r = call("concatenate", (r, matmul(_T(q), node[..., rows:])), axis=-1)
+    return QRResult(q, r) if mode == "reduced" else r

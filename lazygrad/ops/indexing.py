@@ -133,7 +133,7 @@ def _read_item(item: object) -> Item:
 
 
 def _checked(node: Value) -> Value:
-    if isinstance(node.spec, tuple) or node.spec.dtype.kind == "f":
+    if node.spec.dtype.kind == "f":
         raise DTypeError(
             f"an index must be integers or bools, got {node.spec}; convert it with .astype(int)."
         )
@@ -286,8 +286,8 @@ class _Reader:
 
 
 def _distinct_columns(columns: Array) -> bool:
-    distinct: int = np.unique(columns, axis=1).shape[1]
-    return distinct == columns.shape[1]
+    distinct: bool = len(np.unique(columns.T, axis=0)) == columns.shape[1]
+    return distinct
 
 
 def _places(mask: Array | Value) -> tuple[Value, ...]:
@@ -370,15 +370,12 @@ def take(a: Operand, indices: object, axis: int | None = None, mode: str = "rais
     found = _positions("take", indices)
     length = node.spec.shape[place]
     if mode == "wrap":
-        found = (
-            remainder(found, length) if _symbolic(found, length) else np.remainder(found, length)
-        )
+        wrap: Any = remainder if _symbolic(found, length) else np.remainder
+        found = wrap(found, length)
     elif mode == "clip":
-        found = (
-            minimum(maximum(found, 0), length - 1)
-            if _symbolic(found, length)
-            else np.clip(found, 0, length - 1)  # type: ignore[arg-type, operator]
-        )
+        low: Any = maximum if _symbolic(found, length) else np.maximum
+        high: Any = minimum if _symbolic(found, length) else np.minimum
+        found = high(low(found, 0), length - 1)
     elif mode != "raise":
         raise OptionError(f'take: mode must be "raise", "wrap" or "clip", got {mode!r}.')
     return selection_of("take", node, (*(slice(None),) * place, found)).pick()
@@ -428,7 +425,8 @@ def _as_mask(condition: Operand) -> Value:
         return node
     if node.op is CONSTANT:
         return constant(node.attrs["value"] != 0)
-    return not_equal(node, 0)
+    differ: Value = not_equal(node, 0)
+    return differ
 
 
 @implements(np.compress)

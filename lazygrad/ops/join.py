@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import operator
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -103,7 +103,7 @@ _concatenate_nodes = general(
     infer=_concatenate_infer,
     vjp=_concatenate_vjp,
     jvp=_concatenate_jvp,
-    family="linear",
+    family="shape",
     traits=(Trait.LINEAR, Trait.MOVES_MASK),
     call=positional(_concatenate),
     cost=lambda out, *specs, **attrs: 0,
@@ -349,14 +349,13 @@ def _edited_axis(name: str, arr: Operand, axis: int | None) -> tuple[Value, int,
     return node, place, length
 
 
-def _edit_places(name: str, obj: object, length: int, edit: Any) -> Array:
+def _edit_places(name: str, obj: object, length: int, edit: Callable[..., Array]) -> Array:
     if isinstance(obj, Value):
         raise OptionError(f"{name}: the places must be known when building, not a node.")
     try:
-        result: Array = edit(obj)
+        return edit(obj)
     except IndexError:
         raise AxisError(f"{name}: {obj!r:.60} is out of range for length {length}.") from None
-    return result
 
 
 @implements(np.delete)
@@ -391,7 +390,9 @@ def insert(arr: Operand, obj: object, values: Operand, axis: int | None = None) 
         count = added.spec.shape[place] if added.ndim else 1  # type: ignore[assignment]
     shape = node.spec.shape
     added = broadcast_to(added, (*shape[:place], count, *shape[place + 1 :]))
-    order = np.insert(np.arange(length), obj, length + np.arange(count))  # type: ignore[arg-type]
+    order = _edit_places(
+        "insert", obj, length, lambda o: np.insert(np.arange(length), o, length + np.arange(count))
+    )
     return take(concatenate([node, added], place), order, axis=place)
 
 

@@ -63,7 +63,7 @@ _pad_node = general(
     infer=_pad_infer,
     vjp=(lambda g, y, x, *, widths, values: _pad_inner(g, x, widths),),
     jvp=(_pad_jvp,),
-    family="linear",
+    family="shape",
     traits=(Trait.LINEAR, Trait.MOVES_MASK),
     cost=lambda out, *specs, **attrs: 0,
     variants=(
@@ -105,7 +105,7 @@ def _width(width: object) -> Dim:
         return width
     if isinstance(width, bool) or not hasattr(width, "__index__"):
         raise OptionError(f"pad: a width must be an integer, got {width!r}.")
-    count = operator.index(width)  # type: ignore[arg-type]
+    count = operator.index(width)
     if count < 0:
         raise OptionError(f"pad: a width must not be negative, got {count}.")
     return count
@@ -115,7 +115,7 @@ def _fill_number(value: object, dtype: DType) -> float | int | bool:
     if isinstance(value, Value) or np.ndim(value) != 0:  # type: ignore[arg-type]
         raise OptionError("pad: constant_values must be numbers; join with concatenate instead.")
     number = np.asarray(value)
-    if not np.can_cast(number.dtype, dtype, "same_kind") and number.dtype.kind == "f":
+    if not np.can_cast(number.dtype, dtype, "same_kind") and number.astype(dtype) != number:
         raise DTypeError(f"pad: the value {value!r} doesn't fit {dtype.name}.")
     fill: float | int | bool = number.astype(dtype).item()
     return fill
@@ -187,7 +187,7 @@ def _count(name: str, count: object) -> Dim:
         return count
     if isinstance(count, (bool, Value)) or not hasattr(count, "__index__"):
         raise OptionError(f"{name}: a number of repeats must be an integer, got {count!r:.60}.")
-    number = operator.index(count)  # type: ignore[arg-type]
+    number = operator.index(count)
     if number < 0:
         raise OptionError(f"{name}: a number of repeats must not be negative, got {number}.")
     return number

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..errors import DTypeError, OptionError, ShapeError
 from ..ir.describe import located
-from ..ir.op import Array, Operand, implements
+from ..ir.op import NUMPY_FUNCTIONS, Array, Operand, call, implements
 from ..ir.value import Value, as_value, item
 from ..lengths import Dim, same
 from ..spec import Spec, broadcast_shapes, format_shape, product
@@ -366,8 +366,8 @@ def det(a: Operand) -> Value:
     nearly singular: first and second derivatives are right at every rank. Third and higher ones
     divide by the determinant: they are infinite or NaN where it is zero, and lose digits near it.
 
-    >>> det(Value([[2.0, 1.0], [0.0, 4.0]]))
-    Value(data=8.0, grad=None)
+    >>> det(Value([[0.0, 1.0], [1.0, 0.0]]))
+    Value(data=-1.0, grad=None)
     """
     return _det(*lapack_floats("det", a))
 
@@ -533,3 +533,19 @@ def _chain(nodes: Sequence[Value], best: dict[tuple[int, int], int]) -> Value:
         return matmul(between(i, k), between(k + 1, j))
 
     return between(0, len(nodes) - 1)
+
+
+def diagonal(x: Operand, *, offset: int = 0) -> Value:
+    """Give the diagonals of matrices, which stand in the last two axes."""
+    result: Value = call("diagonal", x, offset, -2, -1)
+    return result
+
+
+def trace(x: Operand, *, offset: int = 0) -> Value:
+    """Sum the diagonals of matrices, which stand in the last two axes."""
+    result: Value = call("trace", x, offset, -2, -1)
+    return result
+
+
+# Under the names of np.diagonal and np.trace, which take the first two axes, a node has those.
+NUMPY_FUNCTIONS.update({np.linalg.diagonal: diagonal, np.linalg.trace: trace})

@@ -21,7 +21,7 @@ from ..spec import (
     product,
     require_same_shape,
 )
-from .arithmetic import isnan, where
+from .arithmetic import equal, isnan, logical_or, where
 from .cumulative import as_float
 from .forms import NodeFunction, general, linear
 from .reduce import gathered, reduced_shape
@@ -159,16 +159,15 @@ def partition(a: Operand, kth: object, axis: object = -1) -> Value:
     """
     node, place = _sortable("partition", a, axis, None)
     length = node.spec.shape[place]
-    places = kth if isinstance(kth, (tuple, list)) else (kth,)
-    for index in places:
-        if isinstance(length, int):
-            normalize_axis_like(index, length)
+    for index in kth if isinstance(kth, (tuple, list)) else (kth,):
+        _check_place(index, length)
     return _sort(node, axis=place)
 
 
-def normalize_axis_like(index: object, length: int) -> None:
-    """Refuse a *kth* that no element has."""
-    if not hasattr(index, "__index__") or not -length <= int(index.__index__()) < length:
+def _check_place(index: object, length: Dim) -> None:
+    if not hasattr(index, "__index__"):
+        raise OptionError(f"partition: kth must be integers, got {index!r}.")
+    if isinstance(length, int) and not -length <= int(index.__index__()) < length:
         raise OptionError(f"partition: kth={index!r} is out of range for length {length}.")
 
 
@@ -182,7 +181,7 @@ def _places(q: Sequence[float], length: int) -> Iterator[tuple[int, int, float]]
 
 def _pick_kernel(x: Array, out: Array, *, q: tuple[float, ...]) -> None:
     if x.shape[-1] == 0:
-        out.fill(np.nan)
+        out.fill(0)
         return
     for i, before, past in _places(q, x.shape[-1]):
         if past == 0:
@@ -234,8 +233,11 @@ def _quantiles(
     rows = _sort(gathered(node, axes)[0], axis=node.ndim - len(axes))
     picked = _pick(rows, q=q)
     # NaN comes last; a row that holds one has no quantiles, nor derivatives of them.
-    top = _pick(rows, q=(1.0,))
-    picked = picked * where(isnan(top), np.nan, np.ones((), node.spec.dtype))
+    lost = isnan(_pick(rows, q=(1.0,)))
+    length = rows.spec.shape[-1]
+    if not isinstance(length, int) or length == 0:
+        lost = logical_or(lost, equal(length, 0))
+    picked = picked * where(lost, np.nan, np.ones((), node.spec.dtype))
     return reshape(picked, (*outer, *reduced_shape(node.spec.shape, axes, bool(keepdims))))
 
 

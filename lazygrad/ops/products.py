@@ -340,7 +340,7 @@ def vecmat(x1: Operand, x2: Operand) -> Value:
     return _stacked("vecmat", a, b, True, False)
 
 
-# NumPy 2.0 has no vecdot, and no matvec or vecmat before 2.2.
+# NumPy has matvec and vecmat from 2.2 on.
 for _function in (vecdot, matvec, vecmat):
     _owners = [owner for owner in (np, np.linalg) if hasattr(owner, _function.__name__)]
     implements(*[getattr(owner, _function.__name__) for owner in _owners])(_function)

@@ -16,11 +16,11 @@ from ..ir.op import FUNCTIONS, NUMPY_FUNCTIONS, Operand, call, implements, publi
 from ..ir.value import Value, as_value
 from ..lengths import Dim, Length
 from ..spec import DType, DTypeLike, Shape, as_dtype, as_shape, normalize_axes, product
-from .arithmetic import add, astype
+from .arithmetic import add, astype, positive
 from .arithmetic import zeros_like as computed_zeros
 from .shape import broadcast_to, reshape
 
-__all__ = ["conjugate", "full_like", "ones_like", "zeros_like"]
+__all__ = ["conjugate", "copy", "full_like", "ones_like", "zeros_like"]
 
 _REDUCTIONS: Mapping[np.ufunc, str] = {
     np.add: "sum",
@@ -172,7 +172,10 @@ def full_like(
     node = as_value(a)
     target = node.spec.dtype if dtype is None else as_dtype(dtype)
     lengths = node.spec.shape if shape is None else as_shape(shape)
-    fill = astype(as_value(fill_value), target)
+    if isinstance(fill_value, (bool, int, float)):
+        fill = as_value(fill_value, target)
+    else:
+        fill = astype(as_value(fill_value), target)
     if any(isinstance(length, Length) and length.is_data_dependent for length in lengths):
         # Such a length is known to nothing but the array that has it.
         return add(fill, astype(computed_zeros(node), target))
@@ -201,10 +204,17 @@ def _means(numpy_function: Callable[..., Any]) -> Callable[[Any], Any]:
     return mark
 
 
-@_means(np.copy)
-def _copy(a: Operand, order: str = "K", subok: bool = False) -> Value:
-    # A node never changes, so it is its own copy.
-    return as_value(a)
+@implements(np.copy)
+def copy(a: Operand, order: str = "K", subok: bool = False) -> Value:
+    """Give a node of equal value, through which gradients flow; *order* has no effect.
+
+    A node never changes and is its own copy; but the data of a variable can be set, and a copy's
+    must not be.
+    """
+    node = as_value(a)
+    if node.cell is None:
+        return node
+    return node | False if node.spec.dtype.kind == "b" else positive(node)
 
 
 @_means(np.real)

@@ -204,7 +204,8 @@ def _refuse_empty(x: Spec, axes: Sequence[int], what: str) -> None:
     empty = [i for i in axes if x.shape[i] == 0]
     if empty and 0 not in reduced_shape(x.shape, tuple(axes), False):
         raise ShapeError(
-            f"no elements have no {what}: axis {empty[0]} of {format_shape(x.shape)} has length 0."
+            f"there is no {what} of no elements:"
+            f" axis {empty[0]} of {format_shape(x.shape)} has length 0."
         )
 
 

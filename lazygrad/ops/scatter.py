@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
+from functools import partial
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -75,13 +76,11 @@ def _gather(x: Array, *indices: Array, out: Array, axes: Axes, place: int, uniqu
 
 
 def positional(kernel: Callable[..., None]) -> Callable[[tuple[Spec, ...], Spec, Attrs], Call]:
-    """Say that a kernel of any number of operands is called with the result as its last one."""
+    """Say that a kernel of any number of operands is given the result by name."""
 
     def rule(specs: tuple[Spec, ...], spec: Spec, attrs: Attrs) -> Call:
-        def run(*arrays: Array) -> None:
-            kernel(*arrays[:-1], out=arrays[-1], **attrs)
-
-        return Call(run, (*(In(i) for i in range(len(specs))), OUT))
+        bound = partial(kernel, **attrs)
+        return Call(bound, tuple(In(i) for i in range(len(specs))), out_by_name=True)
 
     return rule
 
@@ -138,7 +137,7 @@ def _offsets(shape: Sequence[int], indices: Sequence[Array], axes: Axes, place: 
     for index, axis in zip(indices, axes, strict=True):
         picked = picked + _from_front(index, axis, shape[axis]) * strides[axis]
     rest = [i for i in range(len(shape)) if i not in axes]
-    total = picked.reshape((1,) * place + picked.shape + (1,) * (len(rest) - place))
+    total: Array = picked.reshape((1,) * place + picked.shape + (1,) * (len(rest) - place))
     for number, axis in enumerate(rest):
         at = number if number < place else number + picked.ndim
         along = [1] * total.ndim
@@ -255,7 +254,7 @@ _set = general(
     vjp=_scatter_set_vjp,
     jvp=_scatter_set_jvp,
     support=_scatter_set_support,
-    family="linear",
+    family="indexing",
     traits=(Trait.LINEAR,),
     call=positional(_scatter_set),
     cost=lambda out, *specs, **attrs: 0,

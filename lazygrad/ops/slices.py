@@ -98,7 +98,7 @@ def _call_view(specs: tuple[Spec, ...], spec: Spec, attrs: Attrs) -> Call:
     return Call(operator.getitem, (In(0), python_index(attrs["index"], specs[0].shape)))  # type: ignore[arg-type]
 
 
-def _support(index: int, x: Value, **attrs: Attr) -> Value:
+def _support(number: int, /, x: Value, **attrs: Attr) -> Value:
     here = broadcast_to(as_value(True), sliced_shape(attrs["index"]))
     return _unslice(here, shape=x.spec.shape, **attrs)
 
@@ -109,8 +109,7 @@ _slice = linear(
     infer=lambda x, *, index: Spec(sliced_shape(index), x.dtype),
     transpose=lambda g, x, *, index: _unslice(g, shape=x.spec.shape, index=index),
     writes=Writes.VIEW,
-    # `index` is both the number of an operand and this operation's attribute.
-    support=lambda number, /, x, **attrs: _support(number, x, **attrs),
+    support=_support,
     call=_call_view,
     variants=({"index": ((2, -1, 3), None, 1)}, {"index": ((0, 2, 2), (1, 1, 0))}),
     doc="The elements that integers, slices and new axes pick.",
@@ -180,7 +179,7 @@ _slice_set = general(
     vjp=_replace_vjp,
     jvp=_replace_jvp,
     support=_replace_support,
-    family="linear",
+    family="indexing",
     traits=(Trait.LINEAR,),
     reusable=(0,),
     cost=lambda out, *specs, **attrs: 0,
@@ -196,7 +195,7 @@ def slice_node(x: Value, index: Index) -> Value:
 
 def slice_set(x: Value, v: Value, index: Index) -> Value:
     """Replace what a canonical index picks of *x* by *v*, of the picked shape and x's dtype."""
-    return v if is_whole(index, x.spec.shape) else _slice_set(x, v, index=index)
+    return _slice_set(x, v, index=index)
 
 
 def cut(x: Value, axis: int, start: Dim, length: Dim, step: int = 1) -> Value:
@@ -257,12 +256,11 @@ def read_slice(given: slice, length: Dim) -> Range:
     if all(bound is None or isinstance(bound, int) for bound in (start, stop, length)):
         found = range(length)[slice(start, stop, step)]
         return (found.start if len(found) else 0, step, len(found))
-    first, end = _forwards(start, stop, length) if step > 0 else _backwards(start, stop, length)
+    first, span = _forwards(start, stop, length) if step > 0 else _backwards(start, stop, length)
     if start is not None and stop is not None and _is_negative(start) == _is_negative(stop):
         between = (stop - start) * (1 if step > 0 else -1)
         if isinstance(between, int) and between <= 0:
             return (0, step, 0)
-    span = end - first if step > 0 else first - end
     count = (span + abs(step) - 1) // abs(step)
     crosses = start is not None and stop is not None and _is_negative(start) != _is_negative(stop)
     skips = start is not None and _is_negative(start) == (step < 0)
@@ -272,33 +270,34 @@ def read_slice(given: slice, length: Dim) -> Range:
 
 
 def _forwards(start: Dim | None, stop: Dim | None, length: Dim) -> tuple[Dim, Dim]:
+    """Give the first place of a slice, and how far before its end that lies."""
+    end = length
+    if stop is not None:
+        end = length + stop if _is_negative(stop) else minimum(stop, length)
     if start is None:
-        start = 0
-    elif _is_negative(start):
-        start = maximum(length + start, 0)
-    if stop is None:
-        stop = length
-    else:
-        stop = length + stop if _is_negative(stop) else minimum(stop, length)
-    return start, stop
+        return 0, end
+    if not _is_negative(start):
+        return start, end - start
+    first = length + start
+    return maximum(first, 0), minimum(end - first, end)
 
 
 def _backwards(start: Dim | None, stop: Dim | None, length: Dim) -> tuple[Dim, Dim]:
-    if start is None:
-        start = length - 1
-    else:
-        start = length + start if _is_negative(start) else minimum(start, length - 1)
+    """Give the first place of a backward slice, and how far after its end that lies."""
+    first = length - 1
+    if start is not None:
+        first = length + start if _is_negative(start) else minimum(start, length - 1)
     if stop is None:
-        stop = -1
-    elif _is_negative(stop):
-        stop = maximum(length + stop, -1)
-    return start, stop
+        return first, first + 1
+    if not _is_negative(stop):
+        return first, first - stop
+    return first, minimum(first - (length + stop), first + 1)
 
 
 def read_position(given: object, axis: int, shape: Shape) -> Dim:
     """Read an integer index of one axis, counted from the front."""
     length = shape[axis]
-    position: Dim = given if isinstance(given, Length) else operator.index(given)  # type: ignore[arg-type, call-overload]
+    position: Dim = given if isinstance(given, Length) else operator.index(given)  # type: ignore[arg-type]
     inside = True
     if isinstance(position, int) and isinstance(length, int):
         inside = -length <= position < length

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ..errors import OptionError, ShapeError
-from ..ir.op import Operand, implements
+from ..ir.op import NUMPY_FUNCTIONS, Operand, implements
 from ..ir.value import Value, as_value
 from ..lengths import Dim
 from ..lengths import maximum as larger_length
@@ -235,8 +235,7 @@ def _vector_norm(node: Value, ord: object, axes: tuple[int, ...], keepdims: bool
     return where(total == 0, 0, total ** (1 / order))
 
 
-@implements(np.linalg.vector_norm)
-def vector_norm(
+def _whole_norm(
     x: Operand,
     *,
     axis: object = None,
@@ -246,6 +245,9 @@ def vector_norm(
     """Measure *x* as one vector along all axes of *axis*; see `norm`."""
     node, axes = prepared(x, axis)
     return _vector_norm(as_float(node), ord, axes, bool(keepdims))
+
+
+NUMPY_FUNCTIONS[np.linalg.vector_norm] = _whole_norm
 
 
 def _without_nan(a: Operand, instead: float) -> tuple[Value, Value]:

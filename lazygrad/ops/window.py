@@ -140,7 +140,7 @@ def _covers(length: Dim, window: int, stride: int, dilation: int) -> bool:
     """Whether the windows of one axis are known to hold every element."""
     if isinstance(length, Length):
         return stride == 1 and (dilation == 1 or window == 1)
-    count = int(_count(length, window, stride, dilation))  # type: ignore[arg-type]
+    count = int(_count(length, window, stride, dilation))
     held = np.zeros(length, bool)
     for offset in range(window):
         held[offset * dilation :: stride][: max(count, 0)] = True

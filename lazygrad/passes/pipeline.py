@@ -9,6 +9,7 @@ from typing import TypeAlias
 from ..ir.graph import Graph
 from .broadcast import drop_broadcasts
 from .fold import fold_constants
+from .loops import merge_loops, prune_loops
 from .merge import merge_equal_nodes
 
 __all__ = ["EXACT_PASSES", "PASSES", "Pass", "optimize"]
@@ -27,6 +28,8 @@ class Pass:
 
 PASSES: tuple[Pass, ...] = (
     Pass("merge", merge_equal_nodes),
+    Pass("merge loops", merge_loops),
+    Pass("prune loops", prune_loops),
     Pass("fold", fold_constants),
     Pass("broadcast", drop_broadcasts),
     Pass("merge again", merge_equal_nodes),

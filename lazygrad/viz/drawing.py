@@ -10,13 +10,17 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ..errors import OperationError, OptionError
 from ..ir.graph import Graph
 from .draw import Annotations, draw_graph
 from .tree import to_text_tree
+
+if TYPE_CHECKING:
+    import graphviz
 
 __all__ = ["Drawing"]
 
@@ -28,8 +32,10 @@ _TIMEOUT = 60.0
 class Drawing:
     """The picture of one graph.
 
-    Parameters are those of `draw_graph`; *timeout* is how many seconds ``dot`` may take.
+    Parameters are those of `draw_graph`; *timeout* is how many seconds ``dot`` may take. Nothing is
+    drawn before it is asked for.
 
+    >>> from lazygrad.ir.value import Value
     >>> x = Value(shape=(3,), name="x")
     >>> print(Drawing(Graph([x + 1.0])))
     add -> float64[3]
@@ -47,9 +53,15 @@ class Drawing:
         timeout: float = _TIMEOUT,
     ) -> None:
         self.graph = graph
+        self.annotations = annotations
+        self.rankdir = rankdir
+        self.limit = limit
         self.timeout = timeout
-        self.digraph: Any = draw_graph(graph, annotations, rankdir=rankdir, limit=limit)
-        self._text = to_text_tree(graph, annotations, limit=limit)
+
+    @cached_property
+    def digraph(self) -> graphviz.Digraph:
+        """The picture as a graphviz object; a graph over the limit raises an OptionError."""
+        return draw_graph(self.graph, self.annotations, rankdir=self.rankdir, limit=self.limit)
 
     @property
     def source(self) -> str:
@@ -116,14 +128,14 @@ class Drawing:
         return done.stdout
 
     def __str__(self) -> str:
-        return self._text
+        return to_text_tree(self.graph, self.annotations, limit=self.limit)
 
     def __repr__(self) -> str:
         return f"<drawing of {len(self.graph)} nodes>"
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         try:
-            return {"image/svg+xml": self.svg(), "text/plain": self._text}
-        except Exception:
+            return {"image/svg+xml": self.svg(), "text/plain": str(self)}
+        except Exception as error:
             # A notebook shows what there is; an error here would hide the cell's result.
-            return {"text/plain": self._text}
+            return {"text/plain": f"{self}\n\n(no picture: {error})"}

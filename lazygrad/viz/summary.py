@@ -91,12 +91,14 @@ def fixed_number(node: Value) -> str | None:
     return clean(str(node.attrs["length"]), 24) if node.op is LENGTH else None
 
 
-def describe_attrs(attrs: Mapping[str, object]) -> str:
-    """Write attributes on one line; flags that are off are left out."""
-    shown = []
+def describe_attrs(attrs: Mapping[str, object], limit: int = 40) -> str:
+    """Write attributes on one line, as many as fit; flags that are off are left out."""
+    shown = ""
     for name, value in attrs.items():
         if value is None or value is False:
             continue
-        text = "{…}" if hasattr(value, "outputs") else write_attribute(value)
-        shown.append(f"{name}={text}")
-    return clean(", ".join(shown), 40) if shown else ""
+        text = "{…}" if hasattr(value, "outputs") else clean(write_attribute(value), limit)
+        if shown and len(shown) + len(name) + len(text) > limit:
+            return shown + ", …"
+        shown += f"{', ' if shown else ''}{clean(name)}={text}"
+    return shown

@@ -67,9 +67,16 @@ def check(function, *arrays, like=None, order=2, step=1e-6, tolerance=1e-5, symm
     for gradient, again in zip(gradients, jvp(gradients, nodes, directions), strict=True):
         expected = difference(gradient)
         np.testing.assert_allclose(
-            run(again, **feeds), expected, rtol=tolerance, atol=tolerance * (1 + abs(expected).max(initial=0))
+            run(again, **feeds),
+            expected,
+            rtol=tolerance,
+            atol=tolerance * (1 + abs(expected).max(initial=0)),
         )
-    reverse = grad(sum((g * constant(d)).sum() for g, d in zip(gradients, directions, strict=True)), nodes, unused="zero")
+    reverse = grad(
+        sum((g * constant(d)).sum() for g, d in zip(gradients, directions, strict=True)),
+        nodes,
+        unused="zero",
+    )
     for twice, again in zip(reverse, jvp(gradients, nodes, directions), strict=True):
         a, b = run(twice, **feeds), run(again, **feeds)
         if symmetric:

@@ -50,16 +50,12 @@ def test_beyond_the_range_silently(dtype):
 
 def test_derivatives():
     x = Value(np.array([-40.0, -1.0, 0.0, 2.0, 40.0, np.nan]))
-    s = 1 / (1 + np.exp(-x.cell.array))
+    s, rest = 1 / (1 + np.exp(-x.cell.array)), 1 / (1 + np.exp(x.cell.array))
     first = [grad(f(x), x) for f in (sigmoid, softplus, log_sigmoid)]
     second = [grad(g, x) for g in first]
-    for found, expected in zip(
-        run(*first, *second),
-        [s * (1 - s), s, s[[4, 3, 2, 1, 0, 5]] * 0 + 1 / (1 + np.exp(x.cell.array))]
-        + [s * (1 - s) * (1 - 2 * s), s * (1 - s), -s * (1 - s)],
-        strict=True,
-    ):
-        np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-15)
+    found = run(*first, *second)
+    expected = [s * rest, s, rest, s * rest * (1 - 2 * s), s * rest, -s * rest]
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-15)
 
 
 @pytest.mark.parametrize("dtype", [np.bool_, np.uint8, np.int8, np.int32, np.int64])

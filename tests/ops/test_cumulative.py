@@ -103,3 +103,27 @@ def test_lengths_known_later(name):
         np.testing.assert_allclose(
             run(grad(y * y, x), feeds, lengths), run(grad(same * same, fixed))
         )
+
+
+@pytest.mark.parametrize("axis", [None, 0, 1])
+@pytest.mark.parametrize("dtype", ["bool", "int8", "float32", "float64"])
+def test_running_extrema_are_numpys(axis, dtype):
+    x = TABLE.astype(dtype)
+    if dtype[0] == "f":
+        x[1, 1:3] = np.nan
+    for name, ufunc in (("cummax", np.maximum), ("cummin", np.minimum)):
+        for array in (x, x.T, x[:0], np.array(3, dtype)):
+            if array.ndim == 0 and axis is not None:
+                continue
+            rows, along = (array.reshape(-1), 0) if axis is None else (array, axis)
+            node = getattr(lg, name)(Value(array), axis)
+            assert node.spec.dtype == dtype
+            np.testing.assert_array_equal(run(node), ufunc.accumulate(rows, along))
+
+
+def test_a_running_extremum_belongs_to_who_reached_it_first():
+    leaf = Value(np.array([1.0, 3.0, 3.0, 2.0, 5.0]))
+    found = run(grad(lg.cummax(leaf), leaf, seed=np.array([1.0, 2, 4, 8, 16])))
+    np.testing.assert_array_equal(found, [1, 14, 0, 0, 16])
+    leaf = Value(np.array([[2.0, 3.0], [1.0, 3.0]]))
+    np.testing.assert_array_equal(run(grad(lg.cummin(leaf, 0) ** 2, leaf)), [[4, 12], [2, 0]])

@@ -130,6 +130,14 @@ def test_outside_a_domain_derivatives_of_every_order_are_nan(name):
     assert np.isnan(derivatives(getattr(elementary, name), -3.0, 3)).all()
 
 
+def test_power_outside_its_domain():
+    x, y = Value([-2.0, -2.0, 0.0, 0.0, 0.0]), Value([0.5, 3.0, 2.0, 1.0, 0.0])
+    value, base, exponent = run(x**y, *grad(x**y, [x, y]))
+    np.testing.assert_array_equal(value, [math.nan, -8, 0, 0, 1])
+    np.testing.assert_array_equal(base, [math.nan, 12, 0, 1, 0])
+    np.testing.assert_array_equal(exponent, [math.nan, math.nan, 0, 0, -math.inf])
+
+
 def test_integers_are_differentiated_over_the_reals():
     # Each intermediate of these rules would wrap around in int8.
     for name, slope in [

@@ -31,7 +31,12 @@ STACKS = [(1, 1), (3, 3), (4, 3, 3), (0, 3, 3)]
 @pytest.mark.parametrize("shape", STACKS, ids=str)
 def test_cholesky(shape):
     check(lg.cholesky, positive(*shape), like=np.linalg.cholesky, symmetric=True)
-    check(lambda a: lg.cholesky(a, upper=True), positive(*shape), like=lambda a: np.linalg.cholesky(a, upper=True), symmetric=True)
+    check(
+        lambda a: lg.cholesky(a, upper=True),
+        positive(*shape),
+        like=lambda a: np.linalg.cholesky(a, upper=True),
+        symmetric=True,
+    )
     # Of any change, through an operand that is made symmetric.
     check(lambda a: lg.cholesky(a @ a.mT), draw(*shape[:-1], shape[-1] + 1), tolerance=1e-4)
 
@@ -56,9 +61,25 @@ def test_cholesky_of_an_indefinite_matrix():
 def test_eigh(shape):
     a = symmetric(*shape)
     check(linalg.eigvalsh, a, like=np.linalg.eigvalsh, symmetric=True)
-    check(lambda x: linalg.eigvalsh(x, "U"), a, like=lambda x: np.linalg.eigvalsh(x, "U"), symmetric=True)
-    check(lambda x: linalg.eigh(x).eigenvectors, a, like=lambda x: np.linalg.eigh(x)[1], symmetric=True, tolerance=1e-4)
-    check(lambda x: (lambda w, v: (v * lg.expand_dims(lg.exp(w), -2)) @ v.mT)(*linalg.eigh(x)), a, symmetric=True, tolerance=1e-4)
+    check(
+        lambda x: linalg.eigvalsh(x, "U"),
+        a,
+        like=lambda x: np.linalg.eigvalsh(x, "U"),
+        symmetric=True,
+    )
+    check(
+        lambda x: linalg.eigh(x).eigenvectors,
+        a,
+        like=lambda x: np.linalg.eigh(x)[1],
+        symmetric=True,
+        tolerance=1e-4,
+    )
+    check(
+        lambda x: (lambda w, v: (v * lg.expand_dims(lg.exp(w), -2)) @ v.mT)(*linalg.eigh(x)),
+        a,
+        symmetric=True,
+        tolerance=1e-4,
+    )
     with pytest.raises(OptionError, match="UPLO"):
         linalg.eigh(Value(a), "X")
 
@@ -79,8 +100,18 @@ def test_svd(shape):
         return linalg.svd(x, full_matrices=False)
 
     for part in range(3):
-        check(lambda x, part=part: thin(x)[part], a, like=lambda x, part=part: np.linalg.svd(x, full_matrices=False)[part], tolerance=1e-3)
-    check(lambda x: (thin(x).U * lg.expand_dims(thin(x).S, -2)) @ thin(x).Vh, a, like=lambda x: x, tolerance=1e-4)
+        check(
+            lambda x, part=part: thin(x)[part],
+            a,
+            like=lambda x, part=part: np.linalg.svd(x, full_matrices=False)[part],
+            tolerance=1e-3,
+        )
+    check(
+        lambda x: (thin(x).U * lg.expand_dims(thin(x).S, -2)) @ thin(x).Vh,
+        a,
+        like=lambda x: x,
+        tolerance=1e-4,
+    )
     check(linalg.svdvals, a, like=lambda x: np.linalg.svd(x, compute_uv=False))
 
 
@@ -96,22 +127,36 @@ def test_svd_of_what_has_no_vectors():
         linalg.svd(x, hermitian=True)
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (3, 3), (4, 2), (3, 4, 2)], ids=str)
+@pytest.mark.parametrize("shape", [(1, 1), (3, 3), (4, 2), (3, 4, 2), (2, 4), (3, 2, 3)], ids=str)
 def test_qr(shape):
     a = draw(*shape)
     for part in range(2):
-        check(lambda x, part=part: linalg.qr(x)[part], a, like=lambda x, part=part: np.linalg.qr(x)[part], tolerance=1e-4)
+        check(
+            lambda x, part=part: linalg.qr(x)[part],
+            a,
+            like=lambda x, part=part: np.linalg.qr(x)[part],
+            tolerance=1e-4,
+        )
     check(lambda x: linalg.qr(x).Q @ linalg.qr(x).R, a, like=lambda x: x, tolerance=1e-4)
     check(lambda x: linalg.qr(x, mode="r"), a, like=lambda x: np.linalg.qr(x, "r"), tolerance=1e-4)
 
 
-def test_wide_qr_has_values_but_no_derivative():
-    x = placeholder((2, 3), name="x")
-    q, r = linalg.qr(x)
-    a = draw(2, 3)
-    np.testing.assert_allclose(run(q @ r, x=a), a)
-    with pytest.raises(ShapeError, match="as many rows as columns"):
-        grad(r.sum(), x)
+def test_vectors_of_a_singular_square_matrix():
+    a = draw(3, 2) @ draw(2, 3)
+    x = placeholder((3, 3), name="x")
+    u = linalg.svd(x).U
+    weights = draw(3, 3) * [1, 1, 0]
+    g = run(grad((u * weights).sum(), x), x=a)
+    t, h = draw(3, 3), 1e-6
+    left, right = (np.sum(run(u, x=a + s * h * t) * weights) for s in (-1, 1))
+    np.testing.assert_allclose(np.sum(g * t), (right - left) / (2 * h), rtol=1e-4)
+
+
+def test_qr_errors():
+    x = placeholder(("m", "n"), name="x")
+    y = linalg.qr(x).R.sum()
+    with pytest.raises(ShapeError, match=r"qr\(x\): the derivative needs lengths that are known"):
+        grad(y, x)
     with pytest.raises(OptionError, match="mode"):
         linalg.qr(x, mode="complete")
 
@@ -119,9 +164,19 @@ def test_wide_qr_has_values_but_no_derivative():
 def test_symbolic_batch():
     x = placeholder(("n", 3, 3), name="x")
     a = positive(4, 3, 3)
-    y = linalg.eigh(x).eigenvectors.sum() + lg.cholesky(x).sum() + linalg.qr(x).Q.sum() + linalg.svd(x).U.sum()
+    y = (
+        linalg.eigh(x).eigenvectors.sum()
+        + lg.cholesky(x).sum()
+        + linalg.qr(x).Q.sum()
+        + linalg.svd(x).U.sum()
+    )
     fixed = Value(a)
-    z = linalg.eigh(fixed).eigenvectors.sum() + lg.cholesky(fixed).sum() + linalg.qr(fixed).Q.sum() + linalg.svd(fixed).U.sum()
+    z = (
+        linalg.eigh(fixed).eigenvectors.sum()
+        + lg.cholesky(fixed).sum()
+        + linalg.qr(fixed).Q.sum()
+        + linalg.svd(fixed).U.sum()
+    )
     np.testing.assert_allclose(run(grad(y, x), {"n": 4}, x=a), run(grad(z, fixed)))
 
 

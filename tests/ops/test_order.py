@@ -146,3 +146,5 @@ def test_lengths_known_later():
         y, same = function(x), function(fixed)
         np.testing.assert_array_equal(run(y, feeds, lengths), run(same))
         np.testing.assert_array_equal(run(grad(y, x), feeds, lengths), run(grad(same, fixed)))
+    empty = run(lg.median(x, 0), {"x": TABLE[:0]}, {"batch": 0})
+    np.testing.assert_array_equal(empty, np.full(4, np.nan))

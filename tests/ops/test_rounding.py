@@ -64,7 +64,7 @@ BOUNDS = [(0, 1), (-1.5, None), (None, 2), (2, 1), (np.array(-1.0), np.array([[0
 def test_clip_values(low_high):
     for x in (EDGES, EDGES[:-3].astype(np.float32)):
         (found,) = run(np.clip(Value(x), *low_high))
-        assert found.dtype == x.dtype
+        assert found.dtype == np.clip(x, *low_high).dtype
         # Of two zeros NumPy's maximum may give either.
         np.testing.assert_array_equal(found, np.clip(x, *low_high))
 
@@ -193,7 +193,9 @@ def test_divmod_and_its_derivatives():
 
 def test_discrete_functions():
     x, n = Value([1.0, -2.0]), Value(np.array([12, -7]))
-    found = run(np.nextafter(x, 5.0), np.spacing(x), np.gcd(n, 8), np.lcm(n, 8), np.bitwise_count(n))
+    found = run(
+        np.nextafter(x, 5.0), np.spacing(x), np.gcd(n, 8), np.lcm(n, 8), np.bitwise_count(n)
+    )
     same(found[0], np.nextafter([1.0, -2.0], 5.0))
     same(found[1], np.spacing([1.0, -2.0]))
     same(found[2], np.gcd([12, -7], 8))

@@ -15,9 +15,9 @@ from .forms import NodeFunction
 from .indexing import Selection, selection_of
 from .scatter import scatter_add, scatter_set
 from .shape import broadcast_to, reshape
-from .slices import slice_node, slice_set
+from .slices import is_whole, slice_node, slice_set
 
-__all__: list[str] = []
+__all__ = ["at"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class _Places:
         if where.unique:
             return self._write(where, where.pick() + given, repeats=False)
         inner = slice_node(where.base, where.index)
-        added = scatter_add(
+        values = inner + scatter_add(
             given,
             *where.arrays,
             shape=inner.spec.shape,
@@ -50,7 +50,7 @@ class _Places:
             place=where.place,
             unique=False,
         )
-        return reshape(slice_set(where.base, inner + added, where.index), self.value.spec.shape)
+        return self._put_back(where, values)
 
     def multiply(self, values: Operand) -> Value:
         """Give the value multiplied by *values* at these places, which must be distinct."""
@@ -117,7 +117,14 @@ class _Places:
                 unique=where.unique,
                 repeats=repeats,
             )
+            return self._put_back(where, values)
         return reshape(slice_set(where.base, values, where.index), self.value.spec.shape)
+
+    def _put_back(self, where: Selection, inner: Value) -> Value:
+        """Give the value with another one for the view that its arrays index."""
+        if not is_whole(where.index, where.base.spec.shape):
+            inner = slice_set(where.base, inner, where.index)
+        return reshape(inner, self.value.spec.shape)
 
 
 @dataclass(frozen=True, slots=True)

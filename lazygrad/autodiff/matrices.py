@@ -1,0 +1,97 @@
+"""Whole matrices of derivatives: Jacobians and Hessians, one basis vector per step of a scan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..ir.value import Value, constant
+from ..lengths import Dim
+from ..ops.arithmetic import astype
+from ..ops.shape import reshape
+from ..spec import Spec, cotangent_dtype, product
+from .derivatives import Leaves, filled, flatten, grad, jvp, unflatten, vjp
+from .scan import scan
+
+__all__ = ["hessian", "jacobian"]
+
+
+def _basis(spec: Spec, step: Value) -> Value:
+    """Give the basis vector number *step* of a spec's shape."""
+    count = product(spec.shape)
+    places = _counted(count)
+    hot = astype(places == step, cotangent_dtype(spec.dtype))
+    return reshape(hot, spec.shape)
+
+
+def _counted(count: Dim) -> Value:
+    """Give the numbers from 0 to *count*, which may be symbolic."""
+    if isinstance(count, int):
+        return constant(np.arange(count))
+    ones = filled(Spec((count,), np.dtype(np.float64)), 1.0)
+    return astype(scan(lambda total, x: (total + x, total), 0.0, ones)[1], np.int64)
+
+
+def jacobian(y: Value, wrt: Leaves, *, mode: str | None = None) -> Any:
+    """Differentiate every element of *y* with respect to every element of *wrt*.
+
+    Each result has the shape of *y* followed by that of the leaf; the structure is that of *wrt*.
+    Reverse mode takes a step per element of *y*, forward mode one per element of the leaf;
+    *mode* is ``"reverse"``, ``"forward"``, or None for the shorter of the two.
+
+    >>> x = Value([1.0, 2.0])
+    >>> jacobian(x * x, x)
+    Value(data=[[2. 0.]
+     [0. 4.]], grad=None)
+    """
+    leaves = flatten(wrt, "wrt")
+    return unflatten(wrt, [_jacobian(y, leaf, mode) for leaf in leaves])
+
+
+def _jacobian(y: Value, x: Value, mode: str | None) -> Value:
+    rows, columns = product(y.spec.shape), product(x.spec.shape)
+    if mode is None:
+        mode = "reverse"
+        if isinstance(rows, int) and isinstance(columns, int) and columns < rows:
+            mode = "forward"
+    if mode == "forward":
+        stacked = _by_columns(y, x, columns)
+        matrix = reshape(stacked, (columns, rows))
+        return reshape(matrix.T, (*y.spec.shape, *x.spec.shape))
+    _, stacked = scan(
+        lambda _, step: ((), vjp(y, x, _basis(y.spec, step))), (), _counted(rows)
+    )
+    return reshape(stacked, (*y.spec.shape, *x.spec.shape))
+
+
+def _by_columns(y: Value, x: Value, columns: Dim) -> Value:
+    _, stacked = scan(
+        lambda _, step: ((), jvp(y, x, _basis(x.spec, step))), (), _counted(columns)
+    )
+    result: Value = stacked
+    return result
+
+
+def hessian(y: Value, wrt: Leaves) -> Any:
+    """Differentiate a scalar twice: the matrix of its second derivatives.
+
+    Of one leaf, a node of its shape twice over. Of several, the structure of *wrt* twice over:
+    ``result[a][b]`` has the shape of *a* followed by that of *b*. Forward over reverse mode, one
+    Hessian-vector product per element.
+
+    >>> x = Value([1.0, 2.0])
+    >>> hessian((x ** 3).sum(), x)
+    Value(data=[[ 6.  0.]
+     [ 0. 12.]], grad=None)
+    """
+    leaves = flatten(wrt, "wrt")
+    gradients: Sequence[Value] = grad(y, leaves)
+    return unflatten(
+        wrt, [unflatten(wrt, [_block(g, leaf) for leaf in leaves]) for g in gradients]
+    )
+
+
+def _block(g: Value, leaf: Value) -> Value:
+    return _jacobian(g, leaf, "forward")
