@@ -10,10 +10,11 @@
     array([5., 4.])
 """
 
-from . import autodiff, data, errors, linalg, ops
+from . import autodiff, data, errors, linalg, ops, random
 from . import evaluator as _evaluator
 from .autodiff import *  # noqa: F403
 from .compiler import Program, compile  # noqa: A004
+from .drawing import draw
 from .errors import *  # noqa: F403
 from .ir.graph import Graph
 from .ir.value import Value, constant, no_grad, placeholder, scope, variable
@@ -32,9 +33,11 @@ __all__ = [  # noqa: PLE0604
     "compile",
     "constant",
     "data",
+    "draw",
     "linalg",
     "no_grad",
     "placeholder",
+    "random",
     "scope",
     "variable",
     *autodiff.__all__,

@@ -17,10 +17,12 @@ from .backends.numpy import Executable, bind
 from .errors import DTypeError, OptionError, ShapeError
 from .feeds import bind_lengths, missing_feeds, read_feed, unknown_feed
 from .ir.describe import describe, label
-from .ir.graph import Graph
+from .ir.graph import Graph, ancestors
 from .ir.op import Array
 from .ir.value import VARIABLE, Value
-from .passes import optimize
+from .lengths import Length
+from .ops.random import counters_of
+from .passes import optimize, settle_mode
 from .report import Memory, explain_table, memory_of, profile_table
 from .schedule.buffers import plan
 from .schedule.lower import lower
@@ -37,7 +39,11 @@ PLANS_KEPT = 16
 
 
 def compile(  # noqa: A001  what it does, as lg.compile
-    outputs: Outputs, *, updates: Updates = (), name: str | None = None
+    outputs: Outputs,
+    *,
+    updates: Updates = (),
+    train: bool | None = None,
+    name: str | None = None,
 ) -> Program:
     """Compile nodes into a program that is called with feeds by name.
 
@@ -48,6 +54,8 @@ def compile(  # noqa: A001  what it does, as lg.compile
     updates
         Variables and the nodes whose values they take on at the end of each call, as a mapping
         or as pairs. All right sides read the old values.
+    train
+        Which branch of `by_mode` runs; by default that of training if there are updates.
     name
         What the program is called in tables and pictures.
 
@@ -58,20 +66,25 @@ def compile(  # noqa: A001  what it does, as lg.compile
     >>> double(x=[1.0, 2.0])
     {'sum': np.float64(6.0)}
     """
-    return Program(outputs, updates, name)
+    return Program(outputs, updates, train, name)
 
 
 class Program:
     """A compiled graph: call it with feeds by name. Made by `compile`; safe to share by threads."""
 
-    def __init__(self, outputs: Outputs, updates: Updates, name: str | None) -> None:
+    def __init__(
+        self, outputs: Outputs, updates: Updates, train: bool | None, name: str | None
+    ) -> None:
         self.name = name
         self._outputs = outputs
         nodes, self._structure = _flattened(outputs)
         pairs = _checked_updates(updates)
+        self._updates: Updates = tuple(pairs)
+        self.train = bool(pairs) if train is None else bool(train)
+        pairs = _with_counters(nodes, pairs)
         self.graph = Graph([*nodes, *(new for _, new in pairs)])
         self._placeholders = self.graph.placeholders
-        optimized = optimize(self.graph)
+        optimized = optimize(settle_mode(self.graph, self.train))
         count = len(nodes)
         lowered = lower(
             optimized,
@@ -80,9 +93,9 @@ class Program:
         )
         self.optimized = optimized
         self.schedule: Schedule = lowered.schedule
-        self._pairs = pairs
         self._fed = lowered.placeholders
         self._cells = [node.cell for node in lowered.variables if node.cell is not None]
+        self._lengths = _named_lengths(self.schedule)
         self._lock = threading.Lock()
         self._executables: OrderedDict[tuple[tuple[str, int], ...], Executable] = OrderedDict()
         self._door: Callable[[dict[str, object]], tuple[Array, ...] | None] = _closed
@@ -102,10 +115,10 @@ class Program:
             if arguments is None:
                 arguments = self._enter(feeds)
             try:
-                with np.errstate(all="ignore"):
-                    results = self._run(*arguments)  # type: ignore[misc]
+                results = self._run(*arguments)  # type: ignore[misc]
             except Exception as error:
-                raise self._current.failure(error) from error.__cause__  # type: ignore[union-attr]
+                failure = self._current.failure(error)  # type: ignore[union-attr]
+                raise failure from failure.__cause__
         return self._structure(results)
 
     def _enter(self, feeds: Mapping[str, object]) -> tuple[Array, ...]:
@@ -123,15 +136,7 @@ class Program:
         return tuple(read[str(node.name)] for node in self._fed)
 
     def _check_lengths(self, lengths: Mapping[str, int], feeds: Mapping[str, object]) -> None:
-        wanted = {
-            name
-            for spec in self.schedule.specs
-            if not spec.is_static
-            for length in spec.shape
-            if not isinstance(length, int) and not length.is_data_dependent
-            for name in length.names
-        }
-        unknown = sorted(wanted - lengths.keys())
+        unknown = self._lengths - lengths.keys()
         if unknown:
             givers = [
                 node
@@ -156,16 +161,25 @@ class Program:
         if executable is self._current:
             return
         self._current = executable
-        self._run = executable.functions["run"]
+        self._run = executable.sections["run"]
         self._door = _door(executable)
 
     def planned(self, **lengths: int) -> Executable:
         """Plan for named lengths before any call, and give the executable.
 
+        Raises OptionError unless each length that the program needs is given, and no other.
+
         >>> x = placeholder(("batch", 4), name="x")
         >>> compile(x * 2 + 1).planned(batch=3).plan.arena_bytes
-        0
+        128
         """
+        for name, length in lengths.items():
+            if type(length) is not int or length < 0:
+                raise OptionError(f"planned: {name} must be a length, got {length!r}.")
+        if lengths.keys() != self._lengths:
+            given = ", ".join(lengths) or "nothing"
+            needed = ", ".join(sorted(self._lengths)) or "none"
+            raise OptionError(f"planned: the lengths of this program are {needed}; given: {given}.")
         with self._lock:
             self._switch(self._executable(lengths))
             return self._current  # type: ignore[return-value]
@@ -174,20 +188,12 @@ class Program:
     def _latest(self) -> Executable:
         if self._current is not None:
             return self._current
-        names = sorted(
-            {
-                name
-                for spec in self.schedule.specs
-                for length in spec.shape
-                if not isinstance(length, int) and not length.is_data_dependent
-                for name in length.names
-            }
-        )
-        if names:
+        if self._lengths:
+            names = sorted(self._lengths)
             listed = ", ".join(f"{name}=..." for name in names)
             raise OptionError(
-                f"the lengths {', '.join(names)} aren't known yet; call the program, or plan it"
-                f" with program.planned({listed}) first."
+                f"no lengths are known yet for {', '.join(names)}; call the program, or plan it with"
+                f" program.planned({listed}) first."
             )
         return self.planned()
 
@@ -212,7 +218,7 @@ class Program:
             return profile_table(self._latest, self._cells, arguments, repeat, self.name)
 
     def __reduce__(self) -> Any:
-        return _restore, (self._outputs, self._pairs, self.name)
+        return Program, (self._outputs, self._updates, self.train, self.name)
 
     def __repr__(self) -> str:
         feeds = ", ".join(f"{node.name}: {node.spec}" for node in self._fed)
@@ -220,8 +226,13 @@ class Program:
         return f"<{name}({feeds}), {len(self.schedule.steps)} steps>"
 
 
-def _restore(outputs: Outputs, pairs: Updates, name: str | None) -> Program:
-    return Program(outputs, pairs, name)
+def _named_lengths(schedule: Schedule) -> frozenset[str]:
+    """Name the lengths that must be known before a program can be planned."""
+    lengths = [length for spec in schedule.specs for length in spec.shape]
+    lengths += [length for _, length in schedule.lengths]
+    lengths += [length for a, b, _ in schedule.assumptions for length in (a, b)]
+    known = [n for n in lengths if isinstance(n, Length) and not n.is_data_dependent]
+    return frozenset(name for length in known for name in length.names)
 
 
 def _closed(feeds: dict[str, object]) -> None:
@@ -261,11 +272,15 @@ def _flattened(
         nodes = list(outputs.values())
         structure: Callable[[tuple[Any, ...]], Any] = lambda results: dict(zip(keys, results, strict=True))  # noqa: E731
     else:
+        if not isinstance(outputs, Sequence) or isinstance(outputs, str):
+            raise OptionError(
+                f"outputs must be a node, or a list, tuple or dict of nodes, got {_shown(outputs)}."
+            )
         nodes = list(outputs)
         structure = list if isinstance(outputs, list) else _same
     for node in nodes:
         if not isinstance(node, Value):
-            raise OptionError(f"outputs must be nodes, got {type(node).__name__}.")
+            raise OptionError(f"outputs must be nodes, got {_shown(node)} among them.")
     return nodes, structure
 
 
@@ -276,7 +291,13 @@ def _same(results: tuple[Any, ...]) -> tuple[Any, ...]:
 def _checked_updates(updates: Updates) -> list[tuple[Value, Value]]:
     pairs = list(updates.items() if isinstance(updates, Mapping) else updates)
     seen: set[int] = set()
-    for old, new in pairs:
+    for pair in pairs:
+        if not isinstance(pair, tuple) or len(pair) != 2:
+            raise OptionError(
+                f"updates must be a dict or pairs of a variable and its new value, got {_shown(pair)}"
+                " among them."
+            )
+        old, new = pair
         if not isinstance(old, Value) or old.op is not VARIABLE:
             raise OptionError(f"only variables can be updated, got {_shown(old)}.")
         if id(old) in seen:
@@ -297,5 +318,14 @@ def _checked_updates(updates: Updates) -> list[tuple[Value, Value]]:
     return pairs
 
 
+def _with_counters(
+    outputs: Sequence[Value], pairs: list[tuple[Value, Value]]
+) -> list[tuple[Value, Value]]:
+    """Add to the updates one count for each stream of random draws that is used."""
+    own = {id(old) for old, _ in pairs}
+    counters = counters_of(ancestors([*outputs, *(new for _, new in pairs)]))
+    return [*pairs, *((node, node + 1) for node in counters if id(node) not in own)]
+
+
 def _shown(thing: object) -> str:
-    return describe(thing) if isinstance(thing, Value) else type(thing).__name__
+    return f"{label(thing)} ({describe(thing)})" if isinstance(thing, Value) else repr(thing)

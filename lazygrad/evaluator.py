@@ -30,24 +30,22 @@ from .errors import (
 from .feeds import bind_lengths, missing_feeds, read_feed, unknown_feed
 from .ir.describe import describe, label, symbolic_error
 from .ir.graph import Graph, ancestors
-from .ir.op import Array, Trait, public
+from .ir.op import Array, public
 from .ir.value import CONSTANT, LENGTH, PLACEHOLDER, VARIABLE, Value, install_runtime, placeholder
 from .lengths import substitute_shape
+from .ops.random import counters_of
+from .passes import mode_flags
 from .pairs import Pair
 from .schedule.steps import Schedule
 from .spec import cotangent_dtype, format_shape, is_static
 
-__all__ = ["Evaluation", "counters_of"]
+__all__ = ["Evaluation"]
 
 _ticks = itertools.count(1)
 # No user's placeholder can have this name: it holds what no feed can spell.
 _SEED = "\0seed"
-
-
-def counters_of(nodes: tuple[Value, ...]) -> list[Value]:
-    """List the variables that count the calls of random draws among *nodes*."""
-    draws = [node for node in nodes if Trait.DRAWS in node.op.traits]
-    return list({id(node.operands[0]): node.operands[0] for node in draws}.values())
+# Larger graphs are drawn without computing values for the picture.
+_SHOWN_NODES = 1000
 
 
 class Evaluation:
@@ -64,9 +62,14 @@ class Evaluation:
         leaves = [node for node in graph.nodes if node.requires_grad and not node.operands]
         self._leaves: list[Value] = leaves if root.requires_grad else []
         self._shown: list[Value] = []
-        self._pairs: dict[bool, Pair] = {False: Pair(root, self._leaves)}
-        self.schedule: Schedule = self._pairs[False].schedule
+        self._flags = [node.cell for node in mode_flags(graph) if node.cell is not None]
+        self._variables = [
+            (node, cell) for node, cell in self._variables if cell not in self._flags
+        ]
+        self._pairs: dict[tuple[bool, ...], Pair] = {}
         self._seeded = False
+        self._modes = self._current_modes()
+        self.schedule: Schedule = self._pair.schedule
         self._filled: Executable | None = None
         self._lengths: dict[str, int] = {}
         self._feeds: dict[str, Array] = {}
@@ -89,20 +92,26 @@ class Evaluation:
 
     @property
     def _pair(self) -> Pair:
-        if self._seeded not in self._pairs:
+        key = (self._seeded, *self._modes)
+        if key not in self._pairs:
             root = self._node
             seed = None
             if self._seeded:
                 dtype = cotangent_dtype(root.spec.dtype)
                 seed = placeholder(root.spec.shape, dtype=dtype, name=_SEED)
-            self._pairs[self._seeded] = Pair(root, self._leaves, self._shown, seed)
-        return self._pairs[self._seeded]
+            self._pairs[key] = Pair(root, self._leaves, self._shown, seed)
+        return self._pairs[key]
+
+    def _current_modes(self) -> tuple[bool, ...]:
+        return tuple(bool(cell.array) for cell in self._flags)
 
     def forward(self, feeds: Mapping[str, object], missing: str) -> Any:
         """Take a new snapshot, and run the forward section on it."""
         if missing not in ("warn", "nan", "raise"):
             raise OptionError(f'missing must be "warn", "nan" or "raise", got {missing!r}.')
-        if not self._refilled(feeds):
+        modes = self._current_modes()
+        if modes != self._modes or not self._refilled(feeds):
+            self._modes = modes
             self._feed(feeds, missing)
         self._versions = [cell.synchronize() for _, cell in self._variables]
         self._counts = [cell.array.copy() for cell in self._counters]
@@ -165,11 +174,23 @@ class Evaluation:
         executable = self._filled
         assert executable is not None
         try:
-            with np.errstate(all="ignore"):
-                return executable.functions[section]()  # type: ignore[no-any-return]
+            return executable.sections[section]()  # type: ignore[no-any-return]
         except Exception as error:
             self.forward_tick = 0
-            raise executable.failure(error) from error.__cause__
+            failure = executable.failure(error)
+            raise failure from failure.__cause__
+
+    @property
+    def counts(self) -> dict[int, Array]:
+        """The counts of calls that the most recent forward drew with, by the id of their cell."""
+        return {
+            id(cell): count for cell, count in zip(self._counters, self._counts, strict=True)
+        }
+
+    @property
+    def lengths(self) -> Mapping[str, int]:
+        """The named lengths of the most recent forward."""
+        return self._lengths
 
     def is_current(self) -> bool:
         """Whether there is a forward, and no variable has changed since."""
@@ -263,6 +284,13 @@ class Evaluation:
             number = self._pair.readable(self._filled, id(node))
         return _own(self._filled.arrays[number])
 
+    def peek(self, node: Value) -> Any:
+        """Give a node's value in the most recent forward if it is still there, else None."""
+        if self._filled is None or not self.forward_tick:
+            return None
+        number = self._pair.readable(self._filled, id(node))
+        return None if number < 0 else _own(self._filled.arrays[number])
+
     def gradient_of(self, node: Value) -> Any:
         """Give a node's gradient in the most recent backward, computing it if it wasn't yet."""
         if id(node) in self.gradients:
@@ -309,20 +337,36 @@ def _watching(value: Value) -> list[Evaluation]:
 
 def latest_gradient(value: Value) -> Any:
     """Give the gradient from the most recent backward of a node above *value*, or None."""
-    ran = [e for e in _watching(value) if e.backward_tick and id(value) in e.gradients]
-    if not ran:
-        return None
-    return max(ran, key=lambda e: e.backward_tick).gradients[id(value)]
+    key, latest, found = id(value), 0, None
+    for watcher in value._watchers or ():
+        evaluation = watcher()
+        if evaluation is None or evaluation.backward_tick <= latest:
+            continue
+        if key in evaluation.gradients:
+            latest, found = evaluation.backward_tick, evaluation.gradients[key]
+    return found
 
 
-class _Direct:
-    """The value of a node with no placeholder below, and the versions it was computed from."""
-
-    __slots__ = ("value", "versions")
-
-    def __init__(self, value: Any, versions: list[int]) -> None:
-        self.value = value
-        self.versions = versions
+def known_values(graph: Graph) -> dict[int, dict[str, Any]]:
+    """Gather, by the ids of nodes, the values and gradients that are there without a run."""
+    known: dict[int, dict[str, Any]] = {}
+    free = not any(node.op in (PLACEHOLDER, LENGTH) for node in graph.nodes)
+    computed: list[Any] = []
+    if free and len(graph.nodes) <= _SHOWN_NODES:
+        with np.errstate(all="ignore"):
+            computed = interpret(Graph(graph.nodes), {})
+    for position, node in enumerate(graph.nodes):
+        facts: dict[str, Any] = {}
+        ran = [e for e in _watching(node) if e.forward_tick]
+        if computed:
+            facts["data"] = computed[position]
+        elif node.cell is not None:
+            facts["data"] = node.cell.array
+        elif ran:
+            facts["data"] = max(ran, key=lambda e: e.forward_tick).peek(node)
+        facts["grad"] = latest_gradient(node)
+        known[id(node)] = {name: fact for name, fact in facts.items() if fact is not None}
+    return known
 
 
 class NodeRuntime:
@@ -335,12 +379,16 @@ class NodeRuntime:
         if value.op is CONSTANT:
             return _own(value.attrs["value"])
         ran = [e for e in _watching(value) if e.forward_tick]
-        free = not any(node.op in (PLACEHOLDER, LENGTH) for node in ancestors([value]))
-        if free:
+        below = ancestors([value])
+        latest = max(ran, key=lambda e: e.forward_tick, default=None)
+        if not any(node.op in (PLACEHOLDER, LENGTH) for node in below):
+            counters = counters_of(below)
+            if counters:
+                return self._drawn_value(value, counters, latest)
             return self._free_value(value)
-        if not ran:
+        if latest is None:
             raise _not_run(value)
-        return max(ran, key=lambda e: e.forward_tick).value_of(value)
+        return latest.value_of(value)
 
     def _free_value(self, value: Value) -> Any:
         """Compute a node that depends on no feed, or take the value its own forward just gave."""
@@ -349,6 +397,24 @@ class NodeRuntime:
             return evaluation.value_of(value)
         with np.errstate(all="ignore"):
             return _own(np.asarray(interpret(Graph([value]), {})[0]))
+
+    def _drawn_value(
+        self, value: Value, counters: list[Value], latest: Evaluation | None
+    ) -> Any:
+        """Compute a node above random draws, with those of the most recent forward above it.
+
+        Without one, with those of the most recent call of each stream, or those of its first.
+        """
+        if latest is not None and latest.is_current():
+            return latest.value_of(value)
+        cells = [node.cell for node in counters if node.cell is not None]
+        held = {id(cell): np.maximum(cell.array - 1, 0) for cell in cells}
+        lengths: Mapping[str, int] = {}
+        if latest is not None:
+            held.update(latest.counts)
+            lengths = latest.lengths
+        with np.errstate(all="ignore"):
+            return _own(np.asarray(interpret(Graph([value]), {}, lengths, held)[0]))
 
     def grad(self, value: Value) -> Any:
         """Give the gradient of the most recent backward above the node, or None."""

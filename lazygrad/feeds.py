@@ -8,22 +8,19 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
 
-import numpy as np
-
 from .errors import (
-    DTypeError,
     FeedError,
     LazygradError,
     MissingFeedError,
     ShapeError,
     UnknownFeedError,
 )
-from .ir.arrays import plain_array
+from .ir.arrays import cast_array, plain_array
 from .ir.describe import describe
 from .ir.op import Array
 from .ir.value import Value
 from .lengths import solve
-from .spec import DType, format_shape
+from .spec import format_shape
 
 __all__ = ["bind_lengths", "missing_feeds", "read_feed", "unknown_feed"]
 
@@ -39,33 +36,12 @@ def read_feed(placeholder: Value, data: object) -> Array:
             f"\n  {describe(placeholder)}"
         )
     try:
-        array = plain_array(data)
+        array = cast_array(plain_array(data), placeholder.spec.dtype)
     except LazygradError as error:
         raise _refused(placeholder, type(error), str(error)) from None
     if len(array.shape) != len(placeholder.spec.shape):
         raise _refused(placeholder, ShapeError, _rank_text(placeholder, array))
-    return array if array.dtype == placeholder.spec.dtype else _cast(placeholder, array)
-
-
-def _cast(placeholder: Value, array: Array) -> Array:
-    target: DType = placeholder.spec.dtype
-    if array.dtype.kind == "b" or (array.dtype.kind in "iuf" and target.kind == "f"):
-        return array.astype(target)
-    if array.dtype.kind in "iu" and target.kind in "iu":
-        limits = np.iinfo(target)
-        if array.size and not limits.min <= int(array.min()) <= int(array.max()) <= limits.max:
-            raise _refused(
-                placeholder,
-                DTypeError,
-                f"values from {array.min()} to {array.max()} don't fit {target.name}.",
-            )
-        return array.astype(target)
-    raise _refused(
-        placeholder,
-        DTypeError,
-        f"{array.dtype.name} data can't be fed as {target.name} without losing information;"
-        " convert it yourself if that is meant.",
-    )
+    return array
 
 
 def _rank_text(placeholder: Value, array: Array) -> str:
@@ -81,9 +57,7 @@ def _rank_text(placeholder: Value, array: Array) -> str:
     return text
 
 
-def _refused(
-    placeholder: Value, kind: type[LazygradError], text: str
-) -> LazygradError:
+def _refused(placeholder: Value, kind: type[LazygradError], text: str) -> LazygradError:
     return kind(f"feed {placeholder.name!r}: {text}\n  {placeholder.name}: {describe(placeholder)}")
 
 
@@ -144,8 +118,9 @@ def _mismatch(
 
 def unknown_feed(name: str, placeholders: Mapping[str, Value]) -> UnknownFeedError:
     """Word the refusal of a name that no placeholder has, with the nearest known one."""
-    close = difflib.get_close_matches(name, list(placeholders), n=1)
-    hint = f" Did you mean {close[0]!r}?" if close else ""
+    folded = {key.lower(): key for key in placeholders}
+    close = difflib.get_close_matches(name.lower(), list(folded), n=1)
+    hint = f" Did you mean {folded[close[0]]!r}?" if close else ""
     if not placeholders:
         return UnknownFeedError(f"{name!r} was fed, but this graph has no placeholders.")
     known = "\n".join(f"  {key}: {describe(node)}" for key, node in placeholders.items())

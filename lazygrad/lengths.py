@@ -236,7 +236,10 @@ def is_static(shape: Iterable[Dim]) -> bool:
     >>> is_static((3, 4)), is_static((name("batch"), 4))
     (True, False)
     """
-    return all(type(dim) is int for dim in shape)
+    for dim in shape:
+        if type(dim) is not int:
+            return False
+    return True
 
 
 def evaluate(dim: Dim, bindings: Mapping[str, int]) -> int:

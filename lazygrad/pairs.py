@@ -14,7 +14,7 @@ from .backends.numpy import Executable, bind
 from .ir.cell import Cell
 from .ir.graph import Graph, ancestors
 from .ir.value import Value
-from .passes import optimize
+from .passes import optimize, settle_mode
 from .schedule.buffers import plan
 from .schedule.lower import lower
 from .schedule.steps import Schedule
@@ -55,7 +55,7 @@ class Pair:
             id(leaf) for leaf, g in zip(leaves, found, strict=False) if g is not None
         ]
         # The nodes below the root come along, so that the schedule's numbers for them are known.
-        graph = optimize(Graph([root, *gradients, *inner]))
+        graph = optimize(settle_mode(Graph([root, *gradients, *inner]), None))
         count = 1 + len(gradients)
         tracked = dict(zip(map(id, inner), graph.outputs[count:], strict=True))
         lowered = lower(

@@ -105,7 +105,7 @@ def profile_table(
     copies = [Cell(cell.array.copy()) for cell in cells]
     timed = bind(schedule, plan(schedule, executable.plan.lengths), copies, timed=True)
     for _ in range(repeat):
-        timed.functions["run"](*feeds)
+        timed.sections["run"](*feeds)
     seconds = [total / repeat for total in timed.seconds]
     whole = sum(seconds) or 1.0
     rows = [("step", "operation", "for", "line", "result", "time", "share", "GFLOP/s", "GB/s")]

@@ -27,12 +27,13 @@ from .ir.describe import describe, label
 from .ir.graph import ancestors
 from .ir.op import Array, Trait, Writes
 from .ir.value import CONSTANT, ITEM, LENGTH, PLACEHOLDER, VARIABLE, Value, make
-from .lengths import evaluate, solve
-from .spec import DType, Spec, format_shape
+from .lengths import Length, evaluate, solve, substitute, substitute_shape
+from .spec import DType, Spec, TupleSpec, format_shape
 
 __all__ = ["GradientReport", "check_gradient"]
 
 _Known: TypeAlias = "dict[int, Any]"
+_Specs: TypeAlias = "Spec | TupleSpec"
 
 _IMAGINARY_STEP = 1e-20
 _RELATIVE_STEPS = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
@@ -174,7 +175,7 @@ def _rebuilt(results: Sequence[Value], wanted: set[int], feeds: Mapping[str, obj
             array = np.asarray(evaluate(node.attrs["length"], lengths), node.spec.dtype)
         elif node.op is PLACEHOLDER:
             array = fed[id(node)]
-        elif Trait.STATEFUL in node.op.traits:
+        elif not node.op.traits.isdisjoint((Trait.STATEFUL, Trait.DRAWS)):
             operands = [nodes[id(operand)] for operand in node.operands]
             known = _run(operands, values)
             array = compute_node(node, [known[id(operand)] for operand in operands], lengths)
@@ -232,12 +233,30 @@ def _widened(dtype: DType) -> DType:
 def _reapplied(node: Value, nodes: dict[int, Value], lengths: Mapping[str, int]) -> Value:
     """Give *node* over rebuilt operands, with numbers for lengths and wide floats."""
     operands = tuple(nodes[id(operand)] for operand in node.operands)
-    attrs = {
-        key: _widened(value) if isinstance(value, np.dtype) else value
-        for key, value in concrete_attrs(node.attrs, lengths).items()
-    }
+    attrs = {key: _substituted(value, lengths) for key, value in node.attrs.items()}
     spec: Any = node.op.infer(*[operand.spec for operand in operands], **attrs)
+    if Trait.DATA_SHAPED in node.op.traits:
+        # Inference names new lengths, while attributes further up speak of the old ones.
+        spec = _reshaped(spec, node.spec, lengths)
     return make(node.op, operands, attrs, spec, name=node.name, like=node)
+
+
+def _substituted(value: object, lengths: Mapping[str, int]) -> object:
+    """Put numbers for the lengths that feeds tell, and wide floats, into an attribute."""
+    if isinstance(value, Length):
+        return substitute(value, lengths)
+    if isinstance(value, np.dtype):
+        return _widened(value)
+    if type(value) is tuple:
+        return tuple(_substituted(entry, lengths) for entry in value)
+    return value
+
+
+def _reshaped(spec: _Specs, like: _Specs, lengths: Mapping[str, int]) -> _Specs:
+    if isinstance(spec, Spec) and isinstance(like, Spec):
+        return Spec(substitute_shape(like.shape, lengths), spec.dtype)
+    pairs: Any = zip(spec, like, strict=True)  # type: ignore[arg-type]
+    return tuple(Spec(substitute_shape(b.shape, lengths), a.dtype) for a, b in pairs)
 
 
 def _run(results: Sequence[Value], leaves: _Known) -> _Known:

@@ -77,6 +77,20 @@ def test_the_branch_not_taken(x):
     check_gradient(lg.where(x > 0, lg.sqrt(x), 0.0), x)
 
 
+def test_lengths_known_only_when_it_runs(x):
+    p = lg.placeholder(("n", 3), name="p")
+    check_gradient(lg.exp(x[x > 0]).sum(), x)
+    picked = lg.tanh(p[p[:, 0] > 0]).sum(0) * x
+    check_gradient(picked, [p, x], {"p": np.arange(12.0).reshape(4, 3) / 10 - 0.35})
+
+
+def test_through_a_loop(x):
+    w = lg.Value([0.5, 1.0, -1.0], name="w")
+    rows = lg.Value(np.random.default_rng(0).standard_normal((4, 3)), name="rows")
+    last, kept = lg.scan(lambda carry, row: (lg.tanh(carry * w + row), carry * row), x, rows)
+    check_gradient([last, kept], [w, x, rows])
+
+
 def test_a_wrong_rule_is_found_and_named(x):
     wrong = elementwise(
         "test_wrong_exp", np.exp, diff=lambda t, y, x: t * y * 1.001, doc="Wrong exp."

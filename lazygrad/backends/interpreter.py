@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..ir.cell import Cell
 from ..ir.compute import compute_node
 from ..ir.graph import Graph
 from ..ir.op import Array, Trait
@@ -19,19 +20,27 @@ from ..lengths import evaluate, solve
 __all__ = ["compute_node", "interpret"]
 
 _NO_LENGTHS: Mapping[str, int] = {}
+_NOTHING_HELD: Mapping[int, Array] = {}
 
 
 def interpret(
-    graph: Graph, feeds: Mapping[str, Array], lengths: Mapping[str, int] = _NO_LENGTHS
+    graph: Graph,
+    feeds: Mapping[str, Array],
+    lengths: Mapping[str, int] = _NO_LENGTHS,
+    held: Mapping[int, Array] = _NOTHING_HELD,
 ) -> list[Any]:
-    """Compute a graph's outputs from arrays by name; *lengths* gives the named lengths."""
+    """Compute a graph's outputs from arrays by name; *lengths* gives the named lengths.
+
+    *held* gives, by the id of their cells, arrays that stand for variables' own.
+    """
     known: dict[int, Any] = {}
     lengths = dict(lengths)
     for node in graph.nodes:
         if node.op is CONSTANT:
             known[id(node)] = node.attrs["value"]
         elif node.op is VARIABLE:
-            known[id(node)] = node.cell.array  # type: ignore[union-attr]
+            cell: Cell = node.cell  # type: ignore[assignment]
+            known[id(node)] = held.get(id(cell), cell.array)
         elif node.op is LENGTH:
             known[id(node)] = np.asarray(evaluate(node.attrs["length"], lengths), node.spec.dtype)
         elif not node.operands and node.name in feeds:
@@ -45,10 +54,12 @@ def interpret(
     return [known[id(node)] for node in graph.outputs]
 
 
-def _bind_lengths(node: Value, results: Any, lengths: dict[str, int]) -> None:
+def _bind_lengths(node: Value, results: Array | tuple[Array, ...], lengths: dict[str, int]) -> None:
     """Note the lengths that a node has shown by running."""
     specs: Any = node.spec
-    pairs = zip(specs, results, strict=True) if type(specs) is tuple else [(specs, results)]
+    pairs = (
+        [(specs, results)] if isinstance(results, np.ndarray) else zip(specs, results, strict=True)
+    )
     for spec, result in pairs:
         for declared, actual in zip(spec.shape, result.shape, strict=True):
             solve(declared, actual, lengths)

@@ -54,7 +54,8 @@ def loop_over(
                 for target, row in zip(rows, results[carries:], strict=True):
                     target[step] = row
         except Exception as error:
-            raise failure(error) from error.__cause__
+            worded = failure(error)
+            raise worded from worded.__cause__
         for target, last in zip(out[:carries], carry, strict=False):
             np.copyto(target, last)
 

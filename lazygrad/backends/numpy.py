@@ -10,8 +10,9 @@ from __future__ import annotations
 import linecache
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextvars import copy_context
 from functools import partial
-from itertools import count
+from itertools import chain, count
 from sys import getrefcount
 from time import perf_counter
 from typing import Any
@@ -62,6 +63,10 @@ class Executable:
         self.plan = plan
         self.arrays = arrays
         self.functions = functions
+        quiet = copy_context()
+        quiet.run(np.seterr, all="ignore")
+        self.sections = {name: partial(quiet.run, run) for name, run in functions.items()}
+        """The functions, in a context where NumPy doesn't warn of NaN and infinities."""
         self.source = source
         self.seconds = seconds
         """Of a timed executable, the seconds that each step has taken so far."""
@@ -245,9 +250,8 @@ class _Emitter:
         self, name: str, arguments: str, body: list[tuple[str, Step | None]]
     ) -> None:
         self.lines.append(f"def {name}({arguments}):")
-        shared = self.feeds_kept and sorted(
-            {line.split(" = ")[0] for line, _ in body if line.split(" = ")[0] in self.per_call}
-        )
+        targets = [line.split(" = ")[0].strip("(, )").split(", ") for line, _ in body]
+        shared = self.feeds_kept and sorted(self.per_call.intersection(chain(*targets)))
         if shared:
             self.lines.append(f"    global {', '.join(shared)}")
         for line, step in body:
@@ -314,10 +318,12 @@ class _Emitter:
     def _call(self, step: Step) -> Call:
         if Trait.LOOPS in step.op.traits:
             return self._loop_call(step)
-        if any(_holds_data_length(value) for value in step.attrs.values()):
+        if _needs_data_length(step):
             return Call(step.op.kernel, ())
         specs = tuple(self._concrete_spec(number) for number in step.reads)
-        attrs = concrete_attrs(step.attrs, self.plan.lengths)
+        # What says its own length only when it has run can't be told that length.
+        shaped = Trait.DATA_SHAPED in step.op.traits
+        attrs = step.attrs if shaped else concrete_attrs(step.attrs, self.plan.lengths)
         return step.op.bound_call(specs, self._concrete_spec(step.writes[0]), attrs)
 
     def _loop_call(self, step: Step) -> Call:
@@ -341,11 +347,11 @@ class _Emitter:
     def _concrete_spec(self, number: int) -> Spec:
         shape = self.plan.shapes[number]
         spec = self.schedule.specs[number]
-        return spec if shape is None else Spec(shape, spec.dtype)
+        return spec if spec.is_static or shape is None else Spec(shape, spec.dtype)
 
     def _written(self, call: Call, step: Step) -> str:
         """Write a kernel call as source."""
-        if any(_holds_data_length(value) for value in step.attrs.values()):
+        if _needs_data_length(step):
             return self._dynamic_call(step)
         arguments = [self._argument(argument, step) for argument in call.arguments]
         if call.out_by_name:
@@ -356,7 +362,7 @@ class _Emitter:
     def _dynamic_call(self, step: Step) -> str:
         arguments = [self.names[number] for number in step.reads]
         if step.op.writes is Writes.OUT:
-            arguments.append(self._target(step))
+            arguments.append(f"out={self._target(step)}")
         arguments += [
             f"{name}={self._attribute_source(value)}" for name, value in step.attrs.items()
         ]
@@ -431,6 +437,9 @@ class _Emitter:
             return f"{self.names[number]}[()]"
         if self.looped:
             return f"{self.names[number]}.copy()"
+        if self.plan.storage[number].kind is Kind.OUTPUT:
+            # The caller may make it read-only or set its shape; the array used again stays as it is.
+            return f"{self.names[number]}.view()"
         return self.names[number]
 
     def _commit_lines(self) -> list[tuple[str, Step | None]]:
@@ -451,6 +460,7 @@ class _Emitter:
                 bound.append(self._deferred_call(step, cell))
             elif step is not None:
                 self.namespace["partial"] = partial
+                self._bind(number, self.cells[cell].array)
                 written = self._written(self._call(step), step).replace("(", ", ", 1)
                 pieces.append(f"partial({written}")
             elif number in self.arrays:
@@ -507,6 +517,12 @@ class _Emitter:
 
 def _evaluate_with(length: Length, fixed: dict[str, int], known: dict[str, int]) -> int:
     return evaluate(length, {**fixed, **known})
+
+
+def _needs_data_length(step: Step) -> bool:
+    return Trait.DATA_SHAPED not in step.op.traits and any(
+        _holds_data_length(value) for value in step.attrs.values()
+    )
 
 
 def _holds_data_length(value: object) -> bool:

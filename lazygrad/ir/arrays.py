@@ -8,10 +8,10 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import DTypeError, ShapeError
-from ..spec import as_dtype
+from ..spec import DType, as_dtype
 from .op import Array
 
-__all__ = ["plain_array"]
+__all__ = ["cast_array", "plain_array"]
 
 
 def plain_array(data: object) -> Array:
@@ -27,6 +27,26 @@ def plain_array(data: object) -> Array:
     if data.dtype.kind not in "biuf":
         _refuse(data)
     return data
+
+
+def cast_array(array: Array, dtype: DType) -> Array:
+    """Convert bools to anything, integers to floats, floats to floats, and integers that fit.
+
+    Anything else is refused with a DTypeError.
+    """
+    if array.dtype == dtype:
+        return array
+    if array.dtype.kind in "iu" and dtype.kind in "iu":
+        limits = np.iinfo(dtype)
+        if array.size and not limits.min <= int(array.min()) <= int(array.max()) <= limits.max:
+            raise DTypeError(f"values from {array.min()} to {array.max()} don't fit {dtype.name}.")
+    elif array.dtype.kind != "b" and dtype.kind != "f":
+        raise DTypeError(
+            f"{array.dtype.name} data can't become {dtype.name} without losing information;"
+            " convert it yourself if that is meant."
+        )
+    with np.errstate(over="ignore"):
+        return array.astype(dtype)
 
 
 def _unwrapped(data: object) -> Array:
@@ -50,6 +70,8 @@ def _unwrapped(data: object) -> Array:
 def _refuse(array: Array) -> None:
     if array.dtype.kind == "O":
         kinds = sorted({type(entry).__name__ for entry in array.reshape(-1)[:100]})
-        raise DTypeError(f"an array of Python objects ({', '.join(kinds)}) holds no numbers.")
+        raise DTypeError(f"an array of Python objects ({', '.join(kinds)}) can't be computed with.")
+    if array.dtype.kind in "SUT":
+        raise DTypeError("text can't be computed with; give it numbers, for example class indices.")
     as_dtype(array.dtype)
     raise DTypeError(f"dtype {array.dtype.name} is not supported.")

@@ -11,8 +11,9 @@ from sys import getrefcount
 
 import numpy as np
 
-from ..errors import DTypeError, ShapeError
+from ..errors import ShapeError
 from ..spec import format_shape
+from .arrays import cast_array, plain_array
 from .op import Array
 
 __all__ = ["Cell", "is_held"]
@@ -54,19 +55,20 @@ class Cell:
         return self.array
 
     def write(self, data: object) -> None:
-        """Copy *data* into the cell; shapes must be equal and the dtype must hold the values."""
+        """Copy *data* into the cell; shapes must be equal and the dtype must hold the values.
+
+        Raises ShapeError or DTypeError, as feeds do, with the cell left as it was.
+        """
         if data is self.array:
             self.written()
             return
-        array = np.asarray(data)
+        array = plain_array(data)
         if array.shape != self.array.shape:
             raise ShapeError(
                 f"new data must have shape {format_shape(self.array.shape)},"
                 f" got {format_shape(array.shape)}."
             )
-        if not np.can_cast(array.dtype, self.array.dtype, "same_kind"):
-            raise DTypeError(f"{array.dtype.name} data can't be stored as {self.array.dtype.name}.")
-        np.copyto(self.array, array, casting="same_kind")
+        np.copyto(self.array, cast_array(array, self.array.dtype))
         self.written()
 
     def written(self) -> None:

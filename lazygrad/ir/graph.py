@@ -101,18 +101,26 @@ class Graph:
         """Give the graph with each node replaced by what *visit* makes of it.
 
         Nodes are visited operands first and see the replaced operands; leaves are visited too.
+        A graph of which nothing is replaced is given as it is.
         """
-        replaced: dict[int, Value] = {}
+        moved: dict[int, Value] = {}
         for node in self.nodes:
-            operands = node.operands
-            for operand in operands:
-                if replaced[id(operand)] is not operand:
-                    node_now = node.with_operands(tuple(replaced[id(o)] for o in operands))
-                    break
-            else:
-                node_now = node
-            replaced[id(node)] = visit(node_now)
-        return self.replacing(replaced)
+            now = node
+            # Most passes leave most nodes alone, so only those that changed are looked up.
+            if moved:
+                for operand in node.operands:
+                    if id(operand) in moved:
+                        now = node.with_operands(
+                            tuple([moved.get(id(each), each) for each in node.operands])
+                        )
+                        break
+            result = visit(now)
+            if result is not node:
+                moved[id(node)] = result
+        if not moved:
+            return self
+        outputs = [moved.get(id(node), node) for node in self.outputs]
+        return Graph(outputs, self.inputs, self.assumptions)
 
     def replacing(self, replaced: dict[int, Value]) -> Graph:
         """Give the graph whose results are the replacements of this one's."""

@@ -25,7 +25,7 @@ from .cell import Cell
 from .describe import describe, located
 from .flat import deep_copy, reduce_node
 from .methods import ArrayMethods
-from .op import Array, Attrs, Op, Operand, Trait, Writes, register
+from .op import Array, Attrs, Op, Operand, Trait, Writes, call, register
 
 __all__ = [
     "CONSTANT",
@@ -107,9 +107,6 @@ class Runtime(Protocol):
 
     def show(self, value: Value) -> str:
         """Write the node for people."""
-
-    def draw(self, value: Value) -> dict[str, str]:
-        """Give the node's picture by media type."""
 
 
 _runtime: list[Runtime] = []
@@ -271,7 +268,8 @@ class Value(ArrayMethods):
         return _runtime[0].show(self)
 
     def _repr_mimebundle_(self, **options: object) -> dict[str, str]:
-        return _runtime[0].draw(self)
+        bundle: dict[str, str] = call("draw", self)._repr_mimebundle_(**options)
+        return bundle
 
     def __copy__(self) -> Value:
         return self
@@ -284,7 +282,15 @@ class Value(ArrayMethods):
 
     def with_operands(self, operands: tuple[Value, ...]) -> Value:
         """Copy this node onto other operands of the same specs."""
-        return make(self.op, operands, self.attrs, self.spec, like=self)
+        node = object.__new__(Value)
+        # Passes spend most of their time here, so nothing is called.
+        node.op, node.operands, node.attrs, node.spec = self.op, operands, self.attrs, self.spec
+        node.line, node.scope, node.origin = self.line, self.scope, self.origin
+        node.requires_grad, node._stopped = self.requires_grad, self._stopped
+        node.name = node.cell = node._evaluation = node._watchers = None
+        node.assumptions = ()
+        node.serial = next(_serials)
+        return node
 
 
 def _initialize(
@@ -322,7 +328,7 @@ def _initialize(
         node.line, node.scope = origin.line, origin.scope
     node._stopped = not _gradients.get()
     node.requires_grad = False
-    if not node._stopped and op.vjp is not None:
+    if not node._stopped and (op.vjp is not None or op is ITEM):
         for operand in operands:
             if operand.requires_grad:
                 node.requires_grad = True

@@ -6,6 +6,8 @@ give a tie's derivative to neither side of a constant, and half to each of two o
 
 from __future__ import annotations
 
+import math
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -324,8 +326,21 @@ heaviside = elementwise(
 )
 
 
+# NumPy compares two equally shaped arrays twice as fast as an array and a number.
+_SPREAD_ZEROS = 16 * 1024
+
+
+@lru_cache(maxsize=64)
+def _zeros(shape: tuple[int, ...], dtype: DType) -> Array:
+    zeros = np.zeros(shape, dtype)
+    zeros.flags.writeable = False
+    return zeros
+
+
 def _relu_call(specs: tuple[Spec, ...], spec: Spec, attrs: Attrs) -> Call:
-    return Call(np.maximum, (In(0), np.zeros((), spec.dtype)), out_by_name=True)
+    is_small = spec.is_static and math.prod(spec.shape) <= _SPREAD_ZEROS  # type: ignore[arg-type]
+    zeros = _zeros(spec.shape if is_small else (), spec.dtype)  # type: ignore[arg-type]
+    return Call(np.maximum, (In(0), zeros), out_by_name=True)
 
 
 relu = elementwise(

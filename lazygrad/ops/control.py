@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..errors import DTypeError
 from ..ir.op import OUT, Array, Call, In, Operand, Writes, public
-from ..ir.value import Value, as_value
+from ..ir.value import Value, as_value, weak_operands
+from ..spec import Spec, require_same_shape
+from .arithmetic import zeros_like
 from .forms import elementwise, general
 
-__all__ = ["copy", "stop_gradient"]
+__all__ = ["by_mode", "copy", "stop_gradient"]
 
 _stop_gradient = general(
     "stop_gradient",
@@ -47,3 +50,55 @@ copy = elementwise(
     c="{x}",
     doc="The value in storage of its own, in row-major order.",
 )
+
+
+def _switch(flag: Array, train: Array, evaluate: Array, out: Array) -> None:
+    np.copyto(out, train if flag else evaluate)
+
+
+def _switch_infer(flag: Spec, train: Spec, evaluate: Spec) -> Spec:
+    if flag.shape != () or flag.dtype.kind != "b":
+        raise DTypeError(f"the flag must be a bool without axes, got {flag}.")
+    require_same_shape(train.shape, evaluate.shape, "both modes need the same shape")
+    if train.dtype != evaluate.dtype:
+        raise DTypeError(
+            f"both modes need the same dtype, got {train.dtype.name} and {evaluate.dtype.name}."
+        )
+    return train
+
+
+_by_mode = general(
+    "by_mode",
+    _switch,
+    infer=_switch_infer,
+    vjp=(
+        None,
+        lambda g, y, flag, train, evaluate: _by_mode(flag, g, zeros_like(g)),
+        lambda g, y, flag, train, evaluate: _by_mode(flag, zeros_like(g), g),
+    ),
+    jvp=(
+        None,
+        lambda t, y, flag, train, evaluate: _by_mode(flag, t, zeros_like(t)),
+        lambda t, y, flag, train, evaluate: _by_mode(flag, zeros_like(t), t),
+    ),
+    family="control",
+    doc="One value when training, another otherwise.",
+)
+
+
+def by_mode(train: Operand, evaluate: Operand, *, flag: Operand = False) -> Value:
+    """Give *train* in training mode and *evaluate* otherwise.
+
+    ``lazygrad.compile`` settles the mode with its ``train=``. ``forward`` and ``.data`` follow
+    *flag*, a bool variable that says whether training is on. Only the branch in force is computed.
+
+    >>> x = Value(2.0)
+    >>> by_mode(x * 10, x)
+    Value(data=2.0, grad=None)
+    >>> compile(by_mode(x * 10, x), train=True)()
+    np.float64(20.0)
+    """
+    return _by_mode(as_value(flag), *weak_operands((train, evaluate)))
+
+
+public(by_mode)

@@ -89,7 +89,11 @@ def _inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _broadcast_infer(x: Spec, *, shape: Shape) -> Spec:
-    if len(shape) < len(x.shape) or broadcast_shapes(x.shape, shape) != shape:
+    new = len(shape) - len(x.shape)
+    if new < 0 or not all(
+        (isinstance(own, int) and own == 1) or same(own, wanted)
+        for own, wanted in zip(x.shape, shape[new:], strict=True)
+    ):
         raise ShapeError(f"{format_shape(x.shape)} can't be broadcast to {format_shape(shape)}.")
     return Spec(shape, x.dtype)
 

@@ -1,5 +1,6 @@
 """What makes a graph smaller without changing what it computes."""
 
-from .pipeline import EXACT_PASSES, PASSES, Pass, optimize
+from .mode import mode_flags, settle_mode
+from .pipeline import EXACT_PASSES, FAST_PASSES, PASSES, Pass, optimize, pipeline
 
-__all__ = ["EXACT_PASSES", "PASSES", "Pass", "optimize"]
+__all__ = ["EXACT_PASSES", "FAST_PASSES", "PASSES", "Pass", "mode_flags", "optimize", "pipeline", "settle_mode"]

@@ -1,12 +1,14 @@
-"""Drop broadcasts that elementwise operations do by themselves."""
+"""Move broadcasts towards the results: elementwise operations do them by themselves."""
 
 from __future__ import annotations
 
 from ..errors import ShapeError
 from ..ir.graph import Graph
 from ..ir.op import Trait
-from ..ir.value import Value
-from ..spec import broadcast_shapes
+from ..ir.value import Value, make
+from ..lengths import Length
+from ..spec import Shape, Spec, broadcast_shapes
+from .uniform import full, is_broadcast
 
 __all__ = ["drop_broadcasts"]
 
@@ -14,29 +16,68 @@ __all__ = ["drop_broadcasts"]
 def drop_broadcasts(graph: Graph) -> Graph:
     """Give elementwise operations their operands as they were before ``broadcast_to``.
 
-    Done only where the other operands alone give the result its shape, so every value keeps its
-    bits.
+    What they then compute is broadcast afterwards where its shape is smaller, so it is computed
+    once for every distinct element. Zeros shaped like another value become a broadcast 0. Every
+    value keeps its bits.
+
+    >>> x, y = Value(shape=(3,), name="x"), Value(shape=(2, 3), name="y")
+    >>> print(drop_broadcasts(Graph([exp(broadcast_to(x, (2, 3))) + y])))
+    x: float64[3] requires_grad
+    y: float64[2, 3] requires_grad
+    a = exp(x)
+    b = add(a, y)
+    return b
     """
     return graph.rebuild(_narrowed)
 
 
 def _narrowed(node: Value) -> Value:
-    if Trait.ELEMENTWISE not in node.op.traits or len(node.operands) < 2:
+    traits = node.op.traits
+    if Trait.ELEMENTWISE not in traits:
+        return _moved(node) if node.op.name in ("reshape", "permute") else node
+    if node.op.name == "_zeros_like":
+        return _zeros(node)
+    for operand in node.operands:
+        if operand.op.name == "broadcast_to":
+            break
+    else:
         return node
-    operands = list(node.operands)
-    changed = False
-    for position, operand in enumerate(operands):
-        if operand.op.name != "broadcast_to":
-            continue
-        narrower = [*operands]
-        narrower[position] = operand.operands[0]
-        if _joint_shape(narrower) == node.spec.shape:
-            operands, changed = narrower, True
-    return node.with_operands(tuple(operands)) if changed else node
+    if Trait.STATEFUL in traits or _is_data_shaped(node.spec.shape):
+        return node
+    operands = tuple(o.operands[0] if is_broadcast(o.op) else o for o in node.operands)
+    shape = _joint_shape(operands)
+    if shape == node.spec.shape:
+        return node.with_operands(operands)
+    if shape is None or _joint_shape((node, *operands)) != node.spec.shape:
+        return node
+    small = make(node.op, operands, node.attrs, Spec(shape, node.spec.dtype), like=node)
+    widen = next(o.op for o in node.operands if is_broadcast(o.op))
+    return make(widen, (small,), {"shape": node.spec.shape}, node.spec, like=node)
 
 
-def _joint_shape(operands: list[Value]) -> object:
+def _joint_shape(operands: tuple[Value, ...]) -> Shape | None:
     try:
         return broadcast_shapes(*[operand.spec.shape for operand in operands])
     except ShapeError:
         return None
+
+
+def _zeros(node: Value) -> Value:
+    if _is_data_shaped(node.spec.shape):
+        return node
+    return full(node.spec.shape, 0, node.spec.dtype, node)
+
+
+def _moved(node: Value) -> Value:
+    """Reorder a broadcast number by broadcasting it to the other shape at once."""
+    wide = node.operands[0]
+    if not is_broadcast(wide.op) or wide.operands[0].spec.shape != ():
+        return node
+    if _is_data_shaped(node.spec.shape):
+        return node
+    shape = {"shape": node.spec.shape}
+    return make(wide.op, wide.operands, shape, node.spec, like=node)
+
+
+def _is_data_shaped(shape: Shape) -> bool:
+    return any(isinstance(length, Length) and length.is_data_dependent for length in shape)

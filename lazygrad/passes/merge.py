@@ -6,7 +6,7 @@ from typing import Any
 
 from ..ir.graph import Graph
 from ..ir.op import Trait
-from ..ir.value import CONSTANT, LENGTH, PLACEHOLDER, VARIABLE, Value
+from ..ir.value import CONSTANT, LENGTH, Value
 
 __all__ = ["merge_equal_nodes"]
 
@@ -29,6 +29,28 @@ def merge_equal_nodes(graph: Graph) -> Graph:
 
 
 def _key(node: Value) -> Any:
+    op = node.op
+    traits = op.traits
+    if Trait.LEAF in traits:
+        return _leaf_key(node)
+    if Trait.STATEFUL in traits:
+        return None
+    operands = node.operands
+    if len(operands) == 2:
+        first, second = id(operands[0]), id(operands[1])
+        if first > second and Trait.COMMUTATIVE in traits:
+            first, second = second, first
+        places: Any = (first, second)
+    else:
+        places = tuple([id(operand) for operand in operands])
+    if not node.attrs:
+        return op, places
+    # repr tells 1 from True and 0.0 from -0.0, which are equal as keys.
+    attrs = tuple([(name, _attribute_key(value)) for name, value in node.attrs.items()])
+    return op, places, attrs
+
+
+def _leaf_key(node: Value) -> Any:
     if node.op is CONSTANT:
         array = node.attrs["value"]
         # Large constants are told apart by identity: hashing them would cost more than it saves.
@@ -36,14 +58,7 @@ def _key(node: Value) -> Any:
         return CONSTANT, node.spec, content
     if node.op is LENGTH:
         return LENGTH, node.spec, node.attrs["length"]
-    if node.op is PLACEHOLDER or node.op is VARIABLE or Trait.STATEFUL in node.op.traits:
-        return None
-    operands = [id(operand) for operand in node.operands]
-    if Trait.COMMUTATIVE in node.op.traits:
-        operands.sort()
-    # repr tells 1 from True and 0.0 from -0.0, which are equal as keys.
-    attrs = tuple((name, _attribute_key(value)) for name, value in node.attrs.items())
-    return node.op, tuple(operands), attrs
+    return None
 
 
 def _attribute_key(value: Any) -> Any:

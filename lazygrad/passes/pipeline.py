@@ -2,39 +2,79 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from ..errors import OptionError
 from ..ir.graph import Graph
 from .broadcast import drop_broadcasts
-from .fold import fold_constants
+from .fold import fold_constants, materialize_constants
 from .loops import merge_loops, prune_loops
 from .merge import merge_equal_nodes
+from .rewrite import Table
+from .tables import EXACT, FAST, STABLE
 
-__all__ = ["EXACT_PASSES", "PASSES", "Pass", "optimize"]
+__all__ = ["EXACT_PASSES", "FAST_PASSES", "PASSES", "Pass", "optimize", "pipeline"]
 
 Watch: TypeAlias = "Callable[[Pass, Graph, Graph], None]"
 
 
 @dataclass(frozen=True)
 class Pass:
-    """A named step of the recipe; `exact` says that every value keeps its bits."""
+    """A named step of the recipe; `exact` says that every value keeps its bits.
+
+    The passes named in `after` must have run before it.
+    """
 
     name: str
     apply: Callable[[Graph], Graph]
     exact: bool = True
+    after: tuple[str, ...] = ()
 
 
-PASSES: tuple[Pass, ...] = (
-    Pass("merge", merge_equal_nodes),
-    Pass("merge loops", merge_loops),
-    Pass("prune loops", prune_loops),
-    Pass("fold", fold_constants),
+def pipeline(*passes: Pass) -> tuple[Pass, ...]:
+    """Check the order of a recipe: every name once, and after those that it builds on.
+
+    Raises OptionError with the two names otherwise.
+    """
+    seen: set[str] = set()
+    for step in passes:
+        if step.name in seen:
+            raise OptionError(f"the pass {step.name!r} stands in the recipe twice.")
+        late = [name for name in step.after if name not in seen]
+        if late:
+            raise OptionError(f"the pass {step.name!r} must come after {late[0]!r}.")
+        seen.add(step.name)
+    return passes
+
+
+_exact, _stable, _fast = Table(EXACT), Table((*STABLE, *EXACT)), Table((*FAST, *STABLE, *EXACT))
+
+_PREPARED = (
     Pass("broadcast", drop_broadcasts),
-    Pass("merge again", merge_equal_nodes),
+    Pass("fold", fold_constants, after=("broadcast",)),
+    Pass("merge", merge_equal_nodes, after=("fold",)),
+    Pass("merge loops", merge_loops, after=("merge",)),
+    Pass("prune loops", prune_loops, after=("merge loops",)),
+    # Equal operands are one node by now, which patterns rely on.
+    Pass("rewrite exactly", _exact.apply, after=("merge",)),
+    Pass("rewrite stably", _stable.apply, exact=False, after=("rewrite exactly",)),
 )
+_FINISHED = (
+    Pass("materialize", materialize_constants, after=("broadcast", "rewrite exactly")),
+    # Rewriting and folding make equal nodes.
+    Pass("merge again", merge_equal_nodes, after=("materialize",)),
+)
+PASSES = pipeline(*_PREPARED, *_FINISHED)
 EXACT_PASSES = tuple(step for step in PASSES if step.exact)
+FAST_PASSES = pipeline(
+    *_PREPARED,
+    Pass("rewrite fast", _fast.apply, exact=False, after=("rewrite stably",)),
+    *_FINISHED,
+)
 
 
 def optimize(
@@ -47,9 +87,22 @@ def optimize(
     >>> len(Graph([x * 2 + x * 2])), len(optimize(Graph([x * 2 + x * 2])))
     (6, 4)
     """
-    for step in passes:
-        result = step.apply(graph)
-        if watch is not None:
-            watch(step, graph, result)
-        graph = result
+    with _collector_paused():
+        for step in passes:
+            result = step.apply(graph)
+            if watch is not None:
+                watch(step, graph, result)
+            graph = result
     return graph
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    # Nodes form no cycles, and so many are made that half the time would go into looking for some.
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

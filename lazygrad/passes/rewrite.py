@@ -22,6 +22,7 @@ from ..ir.op import Attrs, Op, Trait
 from ..ir.value import CONSTANT, Value, make, weak_operands
 from ..lengths import collecting
 from ..spec import DTypeLike, Shape, Spec
+from .fold import folded
 from .uniform import is_broadcast, number_of
 
 __all__ = ["Rule", "Table", "built", "rule", "wildcard"]
@@ -227,7 +228,7 @@ class Table:
         try:
             if callable(each.result):
                 return each.result(node, **found)
-            result = self._instance(each.result, node, found, times)
+            result = self._instance(each.result, each.result, node, found, times)
         except LazygradError:
             # What the pattern allows, the result may refuse for shapes or dtypes of its own.
             return None
@@ -235,15 +236,22 @@ class Table:
         return result if isinstance(result, Value) else None
 
     def _instance(
-        self, result: Value, node: Value, found: dict[str, Value], times: int
+        self, result: Value, root: Value, node: Value, found: dict[str, Value], times: int
     ) -> Value | float | int | bool:
         if result.op is WILDCARD:
-            return found[str(result.name)]
+            return _unbroadcast(found[str(result.name)], result.attrs["fixed"])
         if result.op is CONSTANT:
             number: float | int | bool = result.attrs["value"].item()
             return number
         operands = [
-            self._instance(operand, node, found, times) for operand in result.operands
+            self._instance(operand, root, node, found, times) for operand in result.operands
         ]
-        new = built(node, result.op, *operands, **result.attrs)
-        return new if result.op is node.op else self.simplified(new, times)
+        new = folded(built(node, result.op, *operands, **result.attrs))
+        return new if result is root else self.simplified(new, times)
+
+
+def _unbroadcast(node: Value, fixed: bool) -> Value:
+    """Give a number as it is before it is repeated."""
+    while fixed and is_broadcast(node.op):
+        node = node.operands[0]
+    return node

@@ -12,8 +12,11 @@ from __future__ import annotations
 
 import enum
 from bisect import insort
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+
+import numpy as np
 
 from ..errors import ShapeError
 from ..ir.op import Trait, Writes
@@ -117,45 +120,41 @@ def _shape_of(spec: Spec, lengths: Mapping[str, int]) -> tuple[int, ...] | None:
 def _direct_updates(
     schedule: Schedule, shapes: tuple[tuple[int, ...] | None, ...]
 ) -> tuple[tuple[int, int], ...]:
-    """Find updates whose last step may write into the cell itself, after all others have run."""
-    step_of = {step.writes[0]: i for i, step in enumerate(schedule.steps) if len(step.writes) == 1}
-    uses: dict[int, int] = {}
-    for step in schedule.steps:
-        for number in step.reads:
-            uses[number] = uses.get(number, 0) + 1
-    handed = {number for section in schedule.sections for number in section.outputs}
-    start = schedule.sections[-2].stop if len(schedule.sections) > 1 else 0
-    found: dict[int, int] = {}
-    for cell, number in schedule.updates:
-        index = step_of.get(number, -1)
-        own = schedule.cells[cell]
-        if index < start or number in handed or uses.get(number, 0) or index in found.values():
-            continue
-        step = schedule.steps[index]
-        places = [i for i, read in enumerate(step.reads) if read == own]
-        if (
-            Trait.ELEMENTWISE in step.op.traits
-            and all(place in step.op.reusable for place in places)
-            and schedule.specs[number].dtype == schedule.specs[own].dtype
-            and shapes[number] == shapes[own]
-        ):
-            found[cell] = index
-    # A deferred step that reads a cell which another deferred step writes would see the new value.
-    written = {schedule.cells[cell]: index for cell, index in found.items()}
-    views = {step.writes[0]: step.reads[0] for step in schedule.steps if step.is_view}
+    """Find updates whose last step may write into the cell itself.
 
-    def root(number: int) -> int:
+    That step then runs among the updates, so it must be a single call that can't fail, and may read
+    nothing that another update could change: no feed either, for it may be a cell's live array.
+    """
+    steps, specs = schedule.steps, schedule.specs
+    step_of = {step.writes[0]: i for i, step in enumerate(steps) if len(step.writes) == 1}
+    uses = Counter(number for step in steps for number in step.reads)
+    uses.update(number for _, number in schedule.updates)
+    uses.update(number for section in schedule.sections for number in section.outputs)
+    start = schedule.sections[-2].stop if len(schedule.sections) > 1 else 0
+    views = {step.writes[0]: step.reads[0] for step in steps if step.is_view}
+    changing = {number for _, number in schedule.feeds}
+    changing.update(schedule.cells[cell] for cell, _ in schedule.updates)
+
+    def is_steady(number: int) -> bool:
         while number in views:
             number = views[number]
-        return number
+        return number not in changing
 
-    for cell, index in list(found.items()):
-        step = schedule.steps[index]
-        for read in step.reads:
-            writer = written.get(root(read))
-            if writer is not None and (writer != index or read != schedule.cells[cell]):
-                found.pop(cell, None)
-    return tuple(sorted(found.items()))
+    found = []
+    for cell, number in schedule.updates:
+        index, own = step_of.get(number, -1), schedule.cells[cell]
+        if index < start or uses[number] > 1 or specs[number].dtype.kind != "f":
+            continue
+        op, reads = steps[index].op, steps[index].reads
+        if (
+            Trait.ELEMENTWISE in op.traits
+            and isinstance(op.kernel, np.ufunc)
+            and specs[number].dtype == specs[own].dtype
+            and shapes[number] == shapes[own]
+            and all(is_steady(n) or (n == own and i in op.reusable) for i, n in enumerate(reads))
+        ):
+            found.append((cell, index))
+    return tuple(sorted(found))
 
 
 class _Arena:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ..ir.describe import label
@@ -49,6 +49,8 @@ def lower(
         held = kept if position == 0 else ()
         for node in frugal_order([*wanted, *held], done):
             lowering.place(node)
+        if is_last and len(updates) > 1:
+            lowering.settle(new for _, new in updates)
         lowering.end_section(name, outputs, held, is_last)
     return lowering.finish(graph, updates)
 
@@ -77,6 +79,8 @@ class _Lowering:
         self.scattered: set[int] = set()
         self.row_major: dict[int, int] = {}
         self.owned: set[int] = set()
+        self.settled: dict[int, int] = {}
+        self.earlier: set[int] = set()
 
     def place(self, node: Value) -> None:
         """Give a node its number, and a step where it is computed."""
@@ -141,6 +145,13 @@ class _Lowering:
     def _copied(self, number: int, note: Note) -> int:
         return self._step(lookup("copy"), (number,), (self.specs[number],), {}, note)[0]
 
+    def settle(self, news: Iterable[Value]) -> None:
+        """Copy what would change under an update when another one is written."""
+        for node in news:
+            number = self._number(node)
+            if number not in self.owned and node.op is not CONSTANT:
+                self.settled[id(node)] = self._copied(number, note_of(node))
+
     def end_section(
         self, name: str, outputs: Sequence[Value], kept: Sequence[Value], is_last: bool
     ) -> None:
@@ -149,13 +160,15 @@ class _Lowering:
         for node in outputs:
             number = self._number(node)
             is_scalar = self.specs[number].shape == ()
-            is_own = number in self.owned and number not in self.handed_out and is_last
+            is_new = number in self.owned and number not in self.earlier
+            is_own = is_new and number not in self.handed_out and is_last
             if not is_scalar and not is_own:
                 number = self._copied(number, note_of(node))
             self.handed_out.add(number)
             handed.append(number)
         numbers = tuple(self._number(node) for node in kept)
         self.sections.append(Section(name, len(self.steps), tuple(handed), numbers))
+        self.earlier = set(self.owned)
 
     def finish(self, graph: Graph, updates: Sequence[tuple[Value, Value]]) -> Lowered:
         """Freeze what was gathered."""
@@ -172,7 +185,10 @@ class _Lowering:
             lengths=tuple(self.lengths),
             steps=tuple(self.steps),
             sections=tuple(self.sections),
-            updates=tuple((positions[id(old)], self._number(new)) for old, new in updates),
+            updates=tuple(
+                (positions[id(old)], self.settled.get(id(new), self._number(new)))
+                for old, new in updates
+            ),
             assumptions=tuple((a, b, note_of(node)) for a, b, node in graph.assumptions),
         )
         return Lowered(

@@ -1,7 +1,6 @@
 """What grad, vjp, jvp and hvp take and give."""
 
 import re
-import time
 
 import numpy as np
 import pytest
@@ -298,10 +297,8 @@ def test_a_deep_diamond_takes_linear_time():
     y = x
     for _ in range(60):
         y = y + y
-    began = time.perf_counter()
     g, t = lg.grad(y, x), lg.jvp(y, x, 1.0)
     assert len(ancestors([g, t])) < 1000
-    assert time.perf_counter() - began < 5.0
     assert numbers(g) == numbers(t) == 2.0**60
 
 

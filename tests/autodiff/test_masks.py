@@ -157,3 +157,63 @@ def test_a_masked_graph_does_not_grow_where_nothing_needs_the_mask():
 def test_maximum_is_no_mask():
     x = lg.Value([0.0, 4.0])
     assert np.isnan(numbers(lg.grad(lg.maximum(lg.sqrt(x), 1.0), x))[0])
+
+
+ELEMENTWISE = [
+    lambda x: lg.sqrt(x * x + 0.5),
+    lambda x: lg.log(x + 3.0),
+    lambda x: x * x,
+    lambda x: lg.tanh(x) - 0.5 * x,
+    lambda x: lg.exp(-x) / (x + 4.0),
+    lambda x: lg.maximum(x, 0.3),
+    lambda x: (
+        x * np.array([1.0, 2.0, -1.0, 0.5]).reshape((1,) * (len(x.shape) - 1) + (4,))
+        if x.shape and x.shape[-1] == 4
+        else x * 1.5
+    ),
+]
+MOVES = [
+    lambda x: x.T,
+    lambda x: x.reshape(-1),
+    lambda x: x.reshape(2, -1),
+    lambda x: lg.flip(x),
+    lambda x: lg.broadcast_to(x, (2, *x.shape)),
+    lambda x: lg.expand_dims(x, -1),
+    lambda x: lg.concatenate([x, x]),
+    lambda x: x[1:],
+    lambda x: lg.roll(x, 1),
+]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_random_paths_to_a_choice(seed):
+    """Spoilt elements that no choice lets through change no derivative, and get zeros."""
+    rng = np.random.default_rng(seed)
+    good = rng.random((3, 4)) < 0.6
+    clean = rng.uniform(-1.0, 1.0, (3, 4))
+    steps = [
+        (kind, table[rng.integers(len(table))])
+        for kind in rng.random(6) < 0.5
+        for table in [ELEMENTWISE if kind else MOVES]
+    ]
+    branch = int(rng.integers(6))
+    found = []
+    for data in (clean, np.where(good, clean, np.nan)):
+        x, mask, ys = lg.Value(data), lg.constant(good), []
+        node = x
+        for number, (is_elementwise, step) in enumerate(steps):
+            node = step(node)
+            if not is_elementwise:
+                mask = step(mask)
+            if number == branch:
+                ys.append(lg.where(mask, node, 0.0).sum())
+        ys.append(lg.where(mask, node, 0.0).sum())
+        y = ys[0] * 2.0 + ys[1]
+        g = lg.grad(y, x)
+        found.append(
+            numbers(g, lg.grad(g, x, unused="zero"), lg.hvp(y, x, clean), lg.jvp(y, x, clean))
+        )
+    for expected, result in zip(*found, strict=True):
+        np.testing.assert_allclose(
+            result, np.where(good, expected, 0.0) if expected.ndim else expected, rtol=1e-9
+        )

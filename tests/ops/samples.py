@@ -429,3 +429,17 @@ def _scan(rng: np.random.Generator) -> list[Case]:
         node = last.operands[0]
         cases.append(([np.asarray(operand) for operand in node.operands], node.attrs))
     return cases
+
+
+# Random draws
+
+
+@sample("random_draw")
+def _random_draw(rng: np.random.Generator) -> list[Case]:
+    counter = np.asarray(3, np.int64)
+    rest = {"key": (0, 1), "distribution": "normal", "parameters": ()}
+    return [
+        ([counter], {"shape": shape, "dtype": np.dtype(dtype), **rest})
+        for shape in ((3, 4), (), (0, 4))
+        for dtype in (np.float64, np.float32)
+    ]

@@ -375,6 +375,57 @@ def test_one_node_as_both_operands(name):
         check_gradient(y + x.sum(), x, directions=2)
 
 
+@pytest.mark.parametrize("name", DIFFERENTIABLE)
+def test_rules_take_absent_tangents_and_cotangents(name):
+    op, rng = table()[name], _rng(name)
+    for arrays, attrs in cases_of(name):
+        results, wrt = differentiable_parts(op, arrays, attrs)
+        if len(wrt) > 1:
+            moves = [rng.standard_normal(leaf.shape) for leaf in wrt]
+            for result in results:
+                alone = [lg.jvp(result, leaf, move) for leaf, move in zip(wrt, moves, strict=True)]
+                np.testing.assert_allclose(
+                    sum(map(values, alone)),
+                    values(lg.jvp(result, wrt, moves)),
+                    rtol=1e-10,
+                    atol=1e-12,
+                )
+        if len(results) > 1 and wrt:
+            seeds = [rng.standard_normal(result.shape) for result in results]
+            whole = lg.vjp(results, wrt, seeds)
+            parts = [
+                lg.vjp(result, wrt, seed, unused="zero")
+                for result, seed in zip(results, seeds, strict=True)
+            ]
+            for g, *shares in zip(whole, *parts, strict=True):
+                np.testing.assert_allclose(
+                    sum(map(values, shares)), values(g), rtol=1e-10, atol=1e-12
+                )
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        n
+        for n in DIFFERENTIABLE
+        if table()[n].support and Trait.ELEMENTWISE not in table()[n].traits
+    ],
+)
+def test_elements_not_picked_are_silent(name):
+    op, tried = table()[name], 0
+    for arrays, attrs in cases_of(name):
+        results, wrt = differentiable_parts(op, arrays, attrs)
+        for result, leaf in ((r, leaf) for r in results for leaf in wrt):
+            picked = values(lg.grad(result, leaf)) != 0
+            tried += not picked.all()
+            x = Value(np.where(picked, 4.0, 0.0))
+            operands = [lg.sqrt(x) if o is leaf else o for o in result.operands]
+            y = apply(op, *operands, **attrs)
+            for node in (lg.grad(y, x), lg.grad(lg.grad(y * y, x), x)):
+                assert np.isfinite(values(node)).all(), (arrays, attrs)
+    assert tried, "give the operation a case that leaves elements out"
+
+
 ELEMENTWISE = [n for n in NAMES if Trait.ELEMENTWISE in table()[n].traits]
 
 
@@ -421,6 +472,29 @@ def test_broadcasting_is_numpys(name, data):
     for result in results:
         for leaf, g in zip(wrt, lg.grad(result, wrt), strict=True):
             assert values(g).shape == leaf.shape
+
+
+CLAIMS = {
+    Trait.COMMUTATIVE: lambda op, arrays, attrs: (
+        run(op, arrays, attrs),
+        run(op, arrays[::-1], attrs),
+    ),
+    Trait.IDEMPOTENT: lambda op, arrays, attrs: (
+        run(op, arrays, attrs),
+        run(op, run(op, arrays, attrs), attrs),
+    ),
+    Trait.INVOLUTION: lambda op, arrays, attrs: (arrays, run(op, run(op, arrays, attrs), attrs)),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "trait"), [(n, trait) for n in NAMES for trait in CLAIMS if trait in table()[n].traits]
+)
+def test_traits_are_true(name, trait):
+    op = table()[name]
+    for arrays, attrs in all_cases(name):
+        for left, right in zip(*CLAIMS[trait](op, arrays, attrs), strict=True):
+            assert same_bits(left, right), (arrays, attrs)
 
 
 LINEAR = [n for n in NAMES if table()[n].family == "linear"]

@@ -431,3 +431,105 @@ def test_empty_operand():
     assert run(lg.grad(x[:, [0, 0]].sum(), x)).shape == (0, 3)
     with pytest.raises(AxisError, match="index 0 is out of range for axis 0 of length 0"):
         x[0]
+
+
+def _random_key(rng, shape):
+    """Draw an index for *shape*, sometimes one that doesn't fit."""
+    items, axis, length = [], 0, int(rng.integers(1, 4))
+    while axis < len(shape) and rng.random() < 0.9:
+        n, kind = shape[axis], rng.integers(0, 7)
+        if kind == 0:
+            items.append(int(rng.integers(-n, n)))
+        elif kind in (1, 2):
+            bounds = [
+                None if rng.random() < 0.3 else int(rng.integers(-n - 1, n + 2)) for _ in "ab"
+            ]
+            items.append(slice(*bounds, [None, 1, 2, -1, -2][rng.integers(0, 5)]))
+        elif kind == 3:
+            items.append([None, True][int(rng.random() < 0.1)])
+            axis -= 1
+        elif kind == 4 and Ellipsis not in [i for i in items if not isinstance(i, np.ndarray)]:
+            items.append(Ellipsis)
+        elif kind == 5:
+            drawn = [(length,), (1,), (2, length), ()][rng.integers(0, 4)]
+            items.append(rng.integers(-n, n, drawn))
+        elif kind == 6:
+            rank = int(rng.integers(1, len(shape) - axis + 1))
+            items.append(rng.random(shape[axis : axis + rank]) < 0.5)
+            axis += rank - 1
+        axis += 1
+    return tuple(items)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_random_indices(seed):
+    rng = np.random.default_rng(seed)
+    for _ in range(40):
+        shape = tuple(int(n) for n in rng.integers(1, 5, rng.integers(1, 4)))
+        a, key = rng.normal(size=shape), _random_key(rng, shape)
+        x = lg.Value(a)
+        try:
+            expected = a[key]
+        except IndexError:
+            with pytest.raises((IndexError, ShapeError)):
+                run(x[key])
+            continue
+        y = x[key]
+        assert y.shape == expected.shape, key
+        assert np.array_equal(run(y), expected), key
+        gradient = np.zeros(shape)
+        np.add.at(gradient, key, 2 * expected)
+        np.testing.assert_allclose(run(lg.grad((y * y).sum(), x)), gradient, err_msg=str(key))
+        if expected.size:
+            v = rng.normal(size=expected.shape)
+            written, added = a.copy(), a.copy()
+            written[key] = v
+            np.add.at(added, key, v)
+            assert np.array_equal(run(x.at[key].set(v)), written), key
+            np.testing.assert_allclose(run(x.at[key].add(v)), added, err_msg=str(key))
+
+
+def test_compiled_with_lengths_known_in_mid_run():
+    x = lg.placeholder(("n",), name="x")
+    y = lg.exp(x)[x > 0]
+    twice = lg.concatenate([y, y])[::-1]
+    outputs = [y, y[[0, 0]], y[1:], twice, y.at[0].set(7.0)]
+    program = lg.compile(outputs + [lg.grad((z * z).sum(), x) for z in outputs])
+    for a in (np.array([1.0, -1.0, 2.0]), np.array([-1.0, 0.5, 0.25, 0.125])):
+        e = np.exp(a)
+        kept = e[a > 0]
+        picks = [kept, kept[[0, 0]], kept[1:], np.concatenate([kept, kept])[::-1]]
+        results = program(x=a)
+        for result, expected in zip(results, picks, strict=False):
+            np.testing.assert_allclose(result, expected)
+        places = np.flatnonzero(a > 0)
+        weights = np.zeros((5, len(a)))
+        weights[0, places] = 1
+        weights[1, places[0]] = 2
+        weights[2, places[1:]] = 1
+        weights[3, places] = 2
+        weights[4, places[1:]] = 1
+        for result, weight in zip(results[5:], weights, strict=True):
+            np.testing.assert_allclose(result, 2 * e * e * weight)
+
+
+def test_compiled_index_out_of_range_names_the_line():
+    i = lg.placeholder((2,), dtype=int, name="i")
+    program = lg.compile(lg.Value(np.ones(3))[i])
+    with pytest.raises(
+        lg.OperationError, match=r"gather\(.*test_indexing.py.* index 7 is out of b"
+    ):
+        program(i=[0, 7])
+    assert program(i=[0, -3]).tolist() == [1, 1]
+
+
+def test_forward_and_backward_with_lengths_known_in_mid_run():
+    x = lg.Value([1.0, -1.0, 2.0])
+    y = (x[x > 0] ** 2).sum()
+    assert y.forward() == 5
+    y.backward()
+    assert x.grad.tolist() == [2, 0, 4]
+    x.data = np.array([-1.0, 3.0, -2.0])
+    assert y.forward() == 9
+    y.backward()
+    assert x.grad.tolist() == [0, 6, 0]

@@ -125,3 +125,12 @@ def test_errors():
         lg.diagonal(x, 0, 1, -2)
     with pytest.raises(ShapeError, match=r"diag takes a vector or a matrix"):
         lg.diag(x)
+
+
+def test_broadcasting_to_a_length_that_may_be_equal():
+    x = lg.placeholder(("n",), name="x")
+    y = lg.broadcast_to(x[:2], (3, 2))
+    assert len(y.assumptions) == 1
+    assert run(y, {"n": 4}, x=np.arange(4.0)).tolist() == [[0, 1]] * 3
+    with pytest.raises(ShapeError, match=r"\[n\] can't be broadcast to \[n \+ 1\]"):
+        lg.broadcast_to(x, (x.shape[0] + 1,))

@@ -198,6 +198,14 @@ def test_attributes_are_cut_at_the_end():
     assert shown == "axes=(0, 1), shape=(3, 3, 3, 3, 3, 3, 3, 3), …"
 
 
+def test_large_graphs_are_laid_out_in_haste():
+    node = placeholder((2,), name="x")
+    for _ in range(200):
+        node = lg.exp(node)
+    assert "nslimit=2" in draw_graph(Graph([node])).source
+    assert "nslimit" not in draw_graph(small_graph()).source
+
+
 def test_directions():
     assert "rankdir=TB" in draw_graph(small_graph(), rankdir="TB").source
     with pytest.raises(OptionError, match="rankdir must be one of LR, TB, RL, BT, got 'XX'"):
