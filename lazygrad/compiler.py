@@ -29,7 +29,7 @@ from .schedule.lower import lower
 from .schedule.steps import Schedule
 from .spec import format_shape
 
-__all__ = ["Program", "compile"]
+__all__ = ["PLANS_KEPT", "Program", "compile"]
 
 Outputs: TypeAlias = "Value | Sequence[Value] | Mapping[str, Value]"
 Updates: TypeAlias = "Mapping[Value, Value] | Sequence[tuple[Value, Value]]"
@@ -143,6 +143,12 @@ class Program:
                 for node in self._placeholders.values()
                 if any(name in getattr(n, "names", ()) for n in node.shape for name in unknown)
             ]
+            if not givers:
+                names = ", ".join(sorted(unknown))
+                raise ShapeError(
+                    f"the length {names} comes from no placeholder of this graph; give an output that"
+                    " depends on one with that length."
+                )
             raise missing_feeds(givers, feeds)
 
     def _executable(self, lengths: Mapping[str, int]) -> Executable:
@@ -289,13 +295,15 @@ def _same(results: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _checked_updates(updates: Updates) -> list[tuple[Value, Value]]:
+    if not isinstance(updates, (Mapping, Sequence)):
+        raise OptionError(f"updates must be a dict or a list of pairs, got {_shown(updates)}.")
     pairs = list(updates.items() if isinstance(updates, Mapping) else updates)
     seen: set[int] = set()
     for pair in pairs:
         if not isinstance(pair, tuple) or len(pair) != 2:
             raise OptionError(
-                f"updates must be a dict or pairs of a variable and its new value, got {_shown(pair)}"
-                " among them."
+                "updates must be a dict, or a list of pairs of a variable and its new value, got"
+                f" {_shown(pair)} among them."
             )
         old, new = pair
         if not isinstance(old, Value) or old.op is not VARIABLE:

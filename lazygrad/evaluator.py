@@ -28,18 +28,19 @@ from .errors import (
     SymbolicError,
 )
 from .feeds import bind_lengths, missing_feeds, read_feed, unknown_feed
+from .ir.arrays import cast_array, plain_array
 from .ir.describe import describe, label, symbolic_error
 from .ir.graph import Graph, ancestors
 from .ir.op import Array, public
 from .ir.value import CONSTANT, LENGTH, PLACEHOLDER, VARIABLE, Value, install_runtime, placeholder
 from .lengths import substitute_shape
 from .ops.random import counters_of
-from .passes import mode_flags
 from .pairs import Pair
+from .passes import mode_flags
 from .schedule.steps import Schedule
 from .spec import cotangent_dtype, format_shape, is_static
 
-__all__ = ["Evaluation"]
+__all__ = ["Evaluation", "NodeRuntime", "concrete", "known_values", "latest_gradient"]
 
 _ticks = itertools.count(1)
 # No user's placeholder can have this name: it holds what no feed can spell.
@@ -241,34 +242,40 @@ class Evaluation:
             self._seeded = read is not None
             self._rerun("backward")
         self._seed = read
-        self._pull(accumulate)
+        found = self._pull()
+        leaves = [leaf for leaf in self._leaves if id(leaf) in found]
+        for leaf in leaves:
+            before = latest_gradient(leaf) if accumulate else None
+            if before is not None:
+                found[id(leaf)] = before + found[id(leaf)]
+            # A leaf keeps its gradient when the node that it came from is dropped.
+            if not leaf.operands:
+                leaf._gradient = found[id(leaf)]
+        self.gradients = found
+        self.backward_tick = next(_ticks)
 
-    def _pull(self, accumulate: bool) -> None:
+    def _pull(self) -> dict[int, Any]:
+        """Run the backward section, and give what it finds by the ids of nodes."""
         if self._seed is not None and self._filled is not None:
             for name, number in self._filled.schedule.feeds:
                 if name == _SEED:
                     np.copyto(self._filled.arrays[number], self._seed)
-        found = dict(zip(self._pair.gradient_of, self._run("backward"), strict=True))
-        if accumulate:
-            before = {id(leaf): latest_gradient(leaf) for leaf in self._leaves}
-            found = {
-                key: g if before.get(key) is None else before[key] + g for key, g in found.items()
-            }
-        self.gradients = found
-        self.backward_tick = next(_ticks)
+        return dict(zip(self._pair.gradient_of, self._run("backward"), strict=True))
 
     def _read_seed(self, seed: object) -> Array:
         root = self._node
-        array = np.asarray(seed)
-        if array.dtype.kind not in "biuf":
-            raise DTypeError(f"a seed of dtype {array.dtype} can't start backward.")
+        try:
+            array = cast_array(plain_array(seed), cotangent_dtype(root.spec.dtype))
+        except LazygradError as error:
+            text = f"the seed of {label(root)}: {error}\n  {label(root)}: {describe(root)}"
+            raise type(error)(text) from None
         shape = substitute_shape(root.spec.shape, self._lengths)
         if not is_static(shape) or array.shape != shape:
             raise ShapeError(
                 f"the seed of {label(root)} must have its shape, {format_shape(shape)},"
                 f" got {format_shape(array.shape)}.\n  {label(root)}: {describe(root)}"
             )
-        return array
+        return array.copy()
 
     def value_of(self, node: Value) -> Any:
         """Give a node's value in the most recent forward; it is recomputed if it was not kept."""
@@ -282,6 +289,10 @@ class Evaluation:
             self._pairs.clear()
             self._rerun(f"the value of {label(node)}")
             number = self._pair.readable(self._filled, id(node))
+        if number < 0:
+            # What gets its length in mid-run has no place of its own that outlives the run.
+            found = interpret(Graph([node]), self._feeds, self._lengths, self.counts)[0]
+            return _own(np.asarray(found))
         return _own(self._filled.arrays[number])
 
     def peek(self, node: Value) -> Any:
@@ -299,16 +310,14 @@ class Evaluation:
             return None
         what = f"the gradient of {label(node)}"
         self._require_current(what)
-        kept = self.gradients
         if node is self._node:
-            return np.ones_like(self.value_of(node)) if self._seed is None else self._seed
+            ones = np.ones(np.shape(self.value_of(node)), cotangent_dtype(node.spec.dtype))
+            return _own(ones if self._seed is None else self._seed)
         self._leaves.append(node)
         self._pairs.clear()
         self._rerun(what)
-        self._pull(accumulate=False)
-        # What was accumulated stays; only the new gradient is taken over.
-        self.gradients = {**self.gradients, **kept}
-        return self.gradients.get(id(node))
+        self.gradients[id(node)] = self._pull().get(id(node))
+        return self.gradients[id(node)]
 
 
 def _own(array: Array) -> Any:
@@ -336,15 +345,12 @@ def _watching(value: Value) -> list[Evaluation]:
 
 
 def latest_gradient(value: Value) -> Any:
-    """Give the gradient from the most recent backward of a node above *value*, or None."""
-    key, latest, found = id(value), 0, None
-    for watcher in value._watchers or ():
-        evaluation = watcher()
-        if evaluation is None or evaluation.backward_tick <= latest:
-            continue
-        if key in evaluation.gradients:
-            latest, found = evaluation.backward_tick, evaluation.gradients[key]
-    return found
+    """Give the gradient from the most recent backward above *value* if it is there, else None."""
+    if not value.operands:
+        return value._gradient
+    ran = [e for e in _watching(value) if e.backward_tick]
+    latest = max(ran, key=lambda e: e.backward_tick, default=None)
+    return None if latest is None else latest.gradients.get(id(value))
 
 
 def known_values(graph: Graph) -> dict[int, dict[str, Any]]:
@@ -418,9 +424,8 @@ class NodeRuntime:
 
     def grad(self, value: Value) -> Any:
         """Give the gradient of the most recent backward above the node, or None."""
-        found = latest_gradient(value)
-        if found is not None or not value.operands:
-            return found
+        if not value.operands:
+            return value._gradient
         ran = [e for e in _watching(value) if e.backward_tick]
         return max(ran, key=lambda e: e.backward_tick).gradient_of(value) if ran else None
 

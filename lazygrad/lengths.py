@@ -17,6 +17,25 @@ from typing import Any, NoReturn, TypeAlias, TypeVar
 
 from lazygrad.errors import ShapeError
 
+__all__ = [
+    "Dim",
+    "Length",
+    "Shape",
+    "collecting",
+    "compare",
+    "evaluate",
+    "fresh",
+    "is_static",
+    "maximum",
+    "minimum",
+    "name",
+    "parse_length",
+    "same",
+    "solve",
+    "substitute",
+    "substitute_shape",
+]
+
 _ANONYMOUS = re.compile(r"[?#][A-Za-z_]*[0-9]+")
 _BARE = re.compile(r"(?!(?:min|max)\b)[^\W\d]\w*")
 _TOKEN = re.compile(

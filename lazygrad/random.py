@@ -30,6 +30,7 @@ from .spec import (
     differs,
     format_shape,
     normalize_axis,
+    product,
 )
 
 __all__ = ["Stream", "stream"]
@@ -148,7 +149,8 @@ class Stream:
         if _is_number(p) and not 0 <= p <= 1:  # type: ignore[operator]
             raise OptionError(f"bernoulli: p is a probability, from 0 to 1, got {p}.")
         fitted = _fitted_shape("bernoulli", shape, p)
-        return less(self._draw("uniform", fitted, np.dtype(np.float64)), p)
+        drawn = self._draw("uniform", fitted, np.dtype(np.float64))
+        return less(drawn, p)
 
     def integers(
         self,
@@ -170,7 +172,7 @@ class Stream:
         kind = as_dtype(dtype)
         if kind.kind not in "iu":
             raise DTypeError(f"integers: dtype must be an integer type, got {kind.name}.")
-        limits = np.iinfo(kind)
+        limits = np.iinfo(kind)  # type: ignore[type-var]
         if isinstance(bounds[0], int) and isinstance(bounds[1], int):
             if bounds[0] >= bounds[1]:
                 raise OptionError(f"integers: low is {bounds[0]}, not below high, {bounds[1]}.")
@@ -190,7 +192,9 @@ class Stream:
             return self._draw("permutation", (_count("permutation", x),), np.dtype(np.int64))
         node = as_value(x)
         if node.ndim == 0:
-            raise ShapeError(f"permutation: needs an integer or an axis to shuffle, got {node.spec}.")
+            raise ShapeError(
+                f"permutation: needs an integer or an axis to shuffle, got {node.spec}."
+            )
         axis = normalize_axis(axis, node.ndim)
         places = self._draw("permutation", (node.shape[axis],), np.dtype(np.int64))
         return take(node, places, axis=axis)
@@ -217,7 +221,7 @@ class Stream:
         if replace:
             places = self._draw("integers", wanted, np.dtype(np.int64), (0, length))
         else:
-            number = math.prod(wanted)  # type: ignore[arg-type]
+            number = product(wanted)
             if isinstance(number, int) and isinstance(length, int) and number > length:
                 raise OptionError(f"choice: can't pick {number} of {length} without replace.")
             shuffled = self._draw("permutation", (length,), np.dtype(np.int64))
@@ -233,7 +237,8 @@ class Stream:
         Value(data=[1 0], grad=None)
         """
         node = as_value(logits)
-        return argmax(self.gumbel(node.shape, node), axis=axis)
+        noisy = self.gumbel(node.shape, node)
+        return argmax(noisy, axis=axis)
 
     def _draw(
         self, distribution: str, shape: Shape, dtype: DType, parameters: tuple[object, ...] = ()

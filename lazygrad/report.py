@@ -15,7 +15,7 @@ from .schedule.buffers import Kind, plan
 from .schedule.steps import Step
 from .spec import Spec, format_shape
 
-__all__ = ["Memory", "explain_table", "memory_of", "profile_table"]
+__all__ = ["Memory", "explain_table", "flops_of", "memory_of", "profile_table"]
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,21 @@ from ..spec import Spec, cotangent_dtype, require_same_shape
 from .forward import push_forward
 from .reverse import has_several, pull_back
 
-__all__ = ["Leaves", "Structured", "grad", "hvp", "jvp", "value_and_grad", "vjp"]
+__all__ = [
+    "Leaves",
+    "Structured",
+    "differentiable",
+    "filled",
+    "flatten",
+    "grad",
+    "hvp",
+    "jvp",
+    "matched",
+    "seed_for",
+    "unflatten",
+    "value_and_grad",
+    "vjp",
+]
 
 Leaves: TypeAlias = "Value | Sequence[Value] | Mapping[Any, Value]"
 """One node, several, or several by name; a result per node comes in the same structure."""

@@ -15,7 +15,7 @@ from ..ops.shape import broadcast_to
 from ..spec import cotangent_dtype
 from .reverse import active_nodes, has_several, is_differentiable, parts_of, pull_back, sum_to
 
-__all__ = ["push_forward"]
+__all__ = ["Tangents", "push_forward"]
 
 Tangents = Sequence["Value | None"]
 

@@ -1,8 +1,12 @@
-"""Whole matrices of derivatives: Jacobians and Hessians, one basis vector per step of a scan."""
+"""Whole matrices of derivatives: Jacobians and Hessians.
+
+The derivative along one basis vector is a small graph; it is run for all of them at once where
+every operation can be batched, and else in a loop.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,8 +16,9 @@ from ..lengths import Dim
 from ..ops.arithmetic import astype
 from ..ops.shape import reshape
 from ..spec import Spec, cotangent_dtype, product
+from .batch import LARGEST_BATCH, batched
 from .derivatives import Leaves, filled, flatten, grad, jvp, unflatten, vjp
-from .scan import scan
+from .scan import argument, scan
 
 __all__ = ["hessian", "jacobian"]
 
@@ -56,22 +61,27 @@ def _jacobian(y: Value, x: Value, mode: str | None) -> Value:
         mode = "reverse"
         if isinstance(rows, int) and isinstance(columns, int) and columns < rows:
             mode = "forward"
+    shape = (*y.spec.shape, *x.spec.shape)
     if mode == "forward":
-        stacked = _by_columns(y, x, columns)
-        matrix = reshape(stacked, (columns, rows))
-        return reshape(matrix.T, (*y.spec.shape, *x.spec.shape))
-    _, stacked = scan(
-        lambda _, step: ((), vjp(y, x, _basis(y.spec, step))), (), _counted(rows)
-    )
-    return reshape(stacked, (*y.spec.shape, *x.spec.shape))
+        stacked = _along_basis(x.spec, lambda t: jvp(y, x, t))
+        return reshape(reshape(stacked, (columns, rows)).T, shape)
+    return reshape(_along_basis(y.spec, lambda g: vjp(y, x, g)), shape)
 
 
-def _by_columns(y: Value, x: Value, columns: Dim) -> Value:
-    _, stacked = scan(
-        lambda _, step: ((), jvp(y, x, _basis(x.spec, step))), (), _counted(columns)
-    )
-    result: Value = stacked
-    return result
+def _along_basis(spec: Spec, derivative: Callable[[Value], Value]) -> Value:
+    """Stack the derivatives along every basis vector: all at once where that can be, else in a loop."""
+    count, dtype = product(spec.shape), cotangent_dtype(spec.dtype)
+    if isinstance(count, int) and spec.is_static:
+        vector = argument(Spec(spec.shape, dtype), "basis")
+        result = derivative(vector)
+        if count * count * dtype.itemsize <= LARGEST_BATCH:
+            basis = constant(np.eye(count, dtype=dtype).reshape(count, *spec.shape))  # type: ignore[arg-type]
+            at_once = batched([result], {vector: basis})
+            if at_once is not None:
+                return at_once[0]
+    _, stacked = scan(lambda _, step: ((), derivative(_basis(spec, step))), (), _counted(count))
+    looped: Value = stacked
+    return looped
 
 
 def hessian(y: Value, wrt: Leaves) -> Any:

@@ -25,14 +25,14 @@ from ..ir.compute import concrete_attrs
 from ..ir.op import OUT, Array, Call, In, Trait, Writes
 from ..lengths import Length, evaluate
 from ..schedule.bodies import body_schedule
-from ..schedule.buffers import ALIGNMENT, Kind, Plan, is_data_dependent
+from ..schedule.buffers import ALIGNMENT, Kind, Plan, is_data_dependent, require_equal
 from ..schedule.buffers import plan as make_plan
 from ..schedule.steps import Schedule, Section, Step
 from ..spec import Spec
 from .loops import loop_over
 from .recycle import HELD, OutputPool
 
-__all__ = ["Executable", "bind"]
+__all__ = ["LINES_PER_FUNCTION", "LOOPED_STEPS", "Executable", "bind"]
 
 # Python compiles very long functions slowly, and past the second limit at all only slowly.
 LINES_PER_FUNCTION = 2_000
@@ -153,6 +153,11 @@ class _Emitter:
         self.step_at_line: dict[int, Step] = {}
         self.length_names: dict[str, str] = {}
         self.per_call: set[str] = set()
+        self.unchecked = [
+            (a, b, note)
+            for a, b, note in schedule.assumptions
+            if is_data_dependent(a) or is_data_dependent(b)
+        ]
         self.deferred = {index: cell for cell, index in plan.direct}
         self.file = f"<lazygrad program {next(_serial)}>"
 
@@ -366,7 +371,8 @@ class _Emitter:
         arguments += [
             f"{name}={self._attribute_source(value)}" for name, value in step.attrs.items()
         ]
-        return f"{self._named(step.op.kernel, step.op.name)}({', '.join(arguments)})"
+        name = self._named(step.op.kernel, _function_name(step.op.kernel, step))
+        return f"{name}({', '.join(arguments)})"
 
     def _target(self, step: Step) -> str:
         names = "".join(f"{self.names[number]}, " for number in step.writes)
@@ -412,6 +418,34 @@ class _Emitter:
                 self.length_names[name] = local
                 self.per_call.add(local)
                 lines.append((f"{local} = {self.names[number]}.shape[{axis}]", step))
+        return [*lines, *self._equality_lines(step), *self._number_lines(step)] if lines else lines
+
+    def _equality_lines(self, step: Step) -> list[tuple[str, Step | None]]:
+        """Check, of lengths that have just become known, those that must be equal."""
+        known = {*self.length_names, *self.plan.lengths}
+        lines: list[tuple[str, Step | None]] = []
+        for equality in [*self.unchecked]:
+            a, b, note = equality
+            names = {name for n in (a, b) if isinstance(n, Length) for name in n.names}
+            if names <= known:
+                self.unchecked.remove(equality)
+                check = self._named(partial(require_equal, a, b, note), "require_equal")
+                sources = self._attribute_source(a), self._attribute_source(b)
+                lines.append((f"{check}({', '.join(sources)})", step))
+        return lines
+
+    def _number_lines(self, step: Step) -> list[tuple[str, Step | None]]:
+        """Give the leaves that hold, as numbers, lengths that have just become known."""
+        known = {*self.length_names, *self.plan.lengths}
+        lines: list[tuple[str, Step | None]] = []
+        for leaf, length in self.schedule.lengths:
+            if not is_data_dependent(length) or leaf in self.names or not length.names <= known:
+                continue
+            self.names[leaf] = f"m{leaf}"
+            self.per_call.add(self.names[leaf])
+            own = self.schedule.specs[leaf].dtype
+            dtype = self._named(own, own.name)
+            lines.append((f"m{leaf} = np.asarray({self._length_source(length)}, {dtype})", step))
         return lines
 
     def _named(self, thing: object, hint: str) -> str:

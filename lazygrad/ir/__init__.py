@@ -1,0 +1,1 @@
+"""The graph: operations, nodes, and their text."""

@@ -25,9 +25,11 @@ if TYPE_CHECKING:
 __all__ = [
     "Flat",
     "Maker",
+    "Record",
     "deep_copy",
     "deep_copy_attrs",
     "flatten",
+    "reduce_node",
     "restore_leaf",
     "restore_node",
     "restore_nodes",

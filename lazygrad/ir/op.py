@@ -143,6 +143,12 @@ class Op:
     """Per operand ``(t, y, *xs, **attrs)``: its share of the tangent. Joint: ``(ts, y, *xs)``."""
     support: Callable[..., Value | None] | None = None
     """``(index, *xs, **attrs)``: a mask of where operand *index* reaches the result."""
+    batch: Callable[..., Value | None] | None = None
+    """``(is_batched, *xs, **attrs)``: the operation over operands with one more leading axis.
+
+    *is_batched* says for each operand whether it has the axis; the result always does. None, or
+    a rule that gives None, leaves a batch to a loop.
+    """
     call: CallRule | None = None
     """How the NumPy backend calls the kernel; None derives it from `kernel`."""
     reusable: tuple[int, ...] = ()
@@ -182,9 +188,9 @@ NUMPY_FUNCTIONS: dict[object, Callable[..., Any]] = {}
 """What a NumPy function or ufunc means on nodes; read by the NumPy protocols."""
 
 
-def register(op: Op) -> Op:
-    """Add *op* to the table; a second operation of the same name is refused."""
-    if op.name in _OPS:
+def register(op: Op, replacing: Op | None = None) -> Op:
+    """Add *op* to the table; a second operation of the same name is refused, unless it replaces."""
+    if _OPS.get(op.name) is not replacing:
         raise OptionError(f"an operation named {op.name!r} exists already.")
     _OPS[op.name] = op
     return op

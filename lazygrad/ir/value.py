@@ -22,7 +22,7 @@ from ..location import Location, user_location
 from ..spec import DType, DTypeLike, Shape, Spec, TupleSpec, as_dtype, as_shape
 from .arrays import plain_array
 from .cell import Cell
-from .describe import describe, located
+from .describe import describe, label, located
 from .flat import deep_copy, reduce_node
 from .methods import ArrayMethods
 from .op import Array, Attrs, Op, Operand, Trait, Writes, call, register
@@ -33,9 +33,11 @@ __all__ = [
     "LENGTH",
     "PLACEHOLDER",
     "VARIABLE",
+    "Runtime",
     "Value",
     "apply",
     "as_value",
+    "checked_name",
     "constant",
     "gradients_enabled",
     "install_runtime",
@@ -47,6 +49,7 @@ __all__ = [
     "placeholder",
     "scope",
     "variable",
+    "weak_operands",
     "with_gradients",
 ]
 
@@ -153,6 +156,7 @@ class Value(ArrayMethods):
     __slots__ = (
         "__weakref__",
         "_evaluation",
+        "_gradient",
         "_stopped",
         "_watchers",
         "assumptions",
@@ -183,6 +187,7 @@ class Value(ArrayMethods):
     assumptions: tuple[tuple[Dim, Dim], ...]
     _stopped: bool
     _evaluation: Any
+    _gradient: Any
     _watchers: Any
 
     def __init__(
@@ -235,7 +240,11 @@ class Value(ArrayMethods):
             raise OptionError(
                 f"only a variable's data can be set; {describe(self)} is computed or fed."
             )
-        self.cell.write(data)
+        try:
+            self.cell.write(data)
+        except GraphError as error:
+            text = f"the data of {label(self)}: {error}\n  {label(self)}: {describe(self)}"
+            raise type(error)(text) from None
 
     @property
     def grad(self) -> Any:
@@ -287,7 +296,7 @@ class Value(ArrayMethods):
         node.op, node.operands, node.attrs, node.spec = self.op, operands, self.attrs, self.spec
         node.line, node.scope, node.origin = self.line, self.scope, self.origin
         node.requires_grad, node._stopped = self.requires_grad, self._stopped
-        node.name = node.cell = node._evaluation = node._watchers = None
+        node.name = node.cell = node._evaluation = node._gradient = node._watchers = None
         node.assumptions = ()
         node.serial = next(_serials)
         return node
@@ -312,6 +321,7 @@ def _initialize(
     node.cell = cell
     node.assumptions = ()
     node._evaluation = None
+    node._gradient = None
     node._watchers = None
     node.serial = next(_serials)
     if like is not None:

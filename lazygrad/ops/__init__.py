@@ -6,6 +6,7 @@ from . import (
     compositions,
     control,
     cumulative,
+    custom,
     differences,
     einstein,
     elementary,
@@ -18,6 +19,7 @@ from . import (
     probabilities,
     products,
     protocol,
+    random,
     reduce,
     rounding,
     scatter,
@@ -32,6 +34,7 @@ from .arithmetic import *
 from .compositions import *
 from .control import *
 from .cumulative import *
+from .custom import *
 from .differences import *
 from .einstein import *
 from .elementary import *
@@ -44,6 +47,7 @@ from .order import *
 from .probabilities import *
 from .products import *
 from .protocol import *
+from .random import *
 from .reduce import *
 from .rounding import *
 from .scatter import *
@@ -59,6 +63,7 @@ __all__ = [
     *compositions.__all__,
     *control.__all__,
     *cumulative.__all__,
+    *custom.__all__,
     *differences.__all__,
     *einstein.__all__,
     *elementary.__all__,
@@ -71,6 +76,7 @@ __all__ = [
     *probabilities.__all__,
     *products.__all__,
     *protocol.__all__,
+    *random.__all__,
     *reduce.__all__,
     *rounding.__all__,
     *scatter.__all__,

@@ -7,7 +7,7 @@ Knows records and specs; knows no particular operation.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -26,9 +26,11 @@ from ..ir.op import (
     Rules,
     Trait,
     Writes,
+    lookup,
     public,
     register,
 )
+from ..ir.op import call as call_public
 from ..ir.value import Value, apply
 from ..spec import DType, Spec, as_dtype, broadcast_shapes, product
 
@@ -60,6 +62,20 @@ def _ufunc_dtype(ufunc: np.ufunc, dtypes: tuple[DType, ...]) -> DType:
         listed = " and ".join(dtype.name for dtype in dtypes)
         raise DTypeError(f"there is no {ufunc.__name__} of {listed}.") from None
     return as_dtype(result)
+
+
+def _batched_elementwise(
+    name: str, is_batched: Sequence[bool], *xs: Value, **attrs: Any
+) -> Value:
+    """Align the batch axis: an operand of lower rank gets axes of length 1 behind it."""
+    rank = max(x.ndim - batched for x, batched in zip(xs, is_batched, strict=True))
+    aligned = []
+    for x, batched in zip(xs, is_batched, strict=True):
+        missing = rank - (x.ndim - 1)
+        if batched and missing:
+            x = call_public("reshape", x, (x.shape[0], *(1,) * missing, *x.shape[1:]))
+        aligned.append(x)
+    return apply(lookup(name), *aligned, **attrs)
 
 
 def elementwise(
@@ -108,6 +124,7 @@ def elementwise(
             vjp=rules,
             jvp=rules,
             support=support,
+            batch=partial(_batched_elementwise, name),
             call=call,
             reusable=tuple(range(count)) if reusable is None and is_ufunc else reusable or (),
             cost=lambda out, *specs, **attrs: cost * product(out.shape),
@@ -134,6 +151,7 @@ def linear(
     writes: Writes = Writes.OUT,
     traits: Sequence[Trait] = (),
     support: Callable[..., Value | None] | None = None,
+    batch: Callable[..., Value | None] | None = None,
     call: Callable[..., Call] | None = None,
     cost: Callable[..., Any] | None = None,
     c: str | None = None,
@@ -166,6 +184,7 @@ def linear(
             vjp=vjp,
             jvp=jvp,
             support=support,
+            batch=batch,
             call=call,
             cost=cost or (lambda out, *specs, **attrs: 0),
             traits=frozenset({Trait.LINEAR, *traits}),
@@ -185,6 +204,7 @@ def bilinear(
     infer: Infer,
     transpose: tuple[Rule, Rule],
     doc: str,
+    batch: Callable[..., Value | None] | None = None,
     call: Callable[..., Call] | None = None,
     cost: Callable[..., Any] | None = None,
     c: str | None = None,
@@ -219,6 +239,7 @@ def bilinear(
             doc=doc,
             vjp=(left, right),
             jvp=(left_tangent, right_tangent),
+            batch=batch,
             call=call,
             cost=cost or (lambda out, *specs, **attrs: 0),
             c=c,
@@ -242,6 +263,7 @@ def general(
     writes: Writes = Writes.OUT,
     traits: Sequence[Trait] = (),
     support: Callable[..., Value | None] | None = None,
+    batch: Callable[..., Value | None] | None = None,
     call: Callable[..., Call] | None = None,
     reusable: tuple[int, ...] = (),
     cost: Callable[..., Any] | None = None,
@@ -268,6 +290,7 @@ def general(
             vjp=vjp,
             jvp=jvp,
             support=support,
+            batch=batch,
             call=call,
             reusable=reusable,
             cost=cost or (lambda out, *specs, **attrs: product(out.shape)),

@@ -61,12 +61,14 @@ class Selection:
 
     @property
     def shape(self) -> Shape:
+        """The shape of what is picked."""
         shape = sliced_shape(self.index)
         if not self.arrays:
             return shape
         return gathered_shape(shape, [a.spec.shape for a in self.arrays], self.axes, self.place)
 
     def pick(self) -> Value:
+        """Give the node that is picked."""
         inner = _view(self.base, self.index)
         if not self.arrays:
             return inner
@@ -318,6 +320,7 @@ def _select(x: Value, index: object) -> Selection:
 
 
 def selection_of(name: str, x: Value, index: object) -> Selection:
+    """Read what *index* picks of *x*; errors start with *name*."""
     try:
         return _select(x, index)
     except (ShapeError, DTypeError, OptionError) as error:

@@ -81,12 +81,27 @@ def _matmul_right(g: Value, a: Value, b: Value) -> Value:
     return _matmul(matrix_transpose(a), g)
 
 
+def _batched_matmul(is_batched: Sequence[bool], a: Value, b: Value) -> Value:
+    """Multiply stacks; one matrix times a stack is one product with the stack laid side by side."""
+    if is_batched[0] or a.ndim != 2 or b.ndim != 3:
+        ranks = [x.ndim - batched for x, batched in zip((a, b), is_batched, strict=True)]
+        a, b = (
+            reshape(x, (x.shape[0], *(1,) * (max(ranks) - rank), *x.shape[1:])) if batched else x
+            for x, batched, rank in zip((a, b), is_batched, ranks, strict=True)
+        )
+        return _matmul(a, b)
+    count, inner, columns = b.shape
+    rows = reshape(matrix_transpose(b), (count * columns, inner))
+    return matrix_transpose(reshape(_matmul(rows, a.T), (count, columns, a.shape[0])))
+
+
 _matmul: NodeFunction = bilinear(
     "matmul",
     np.matmul,
     infer=_matmul_infer,
     # Broadcast batch axes are summed away by the reverse walk.
     transpose=(lambda g, a, b: _matmul(g, matrix_transpose(b)), _matmul_right),
+    batch=_batched_matmul,
     call=_matmul_call,
     cost=lambda out, a, b: 2 * product(out.shape) * a.shape[-1],
     array_api="matmul",

@@ -36,7 +36,7 @@ class _Source(threading.local):
         self.bits = np.random.Philox(0)
         self.generator = np.random.Generator(self.bits)
         self.place: dict[str, Any] = {}
-        self.state = {
+        self.state: Any = {
             "bit_generator": "Philox",
             "state": self.place,
             "buffer": (0, 0, 0, 0),
@@ -94,10 +94,10 @@ def _fill_truncated_normal(
     """Draw again what falls outside."""
     dtype = out.dtype if out.dtype.char in "fd" else np.dtype(np.float64)
     drawn = out.reshape(-1) if dtype == out.dtype else np.empty(out.size, dtype)
-    generator.standard_normal(dtype=dtype, out=drawn)  # type: ignore[call-overload]
+    generator.standard_normal(dtype=dtype, out=drawn)
     places = np.flatnonzero((drawn < low) | (drawn > high))
     while places.size:
-        again = generator.standard_normal(places.size, dtype=dtype)  # type: ignore[arg-type]
+        again = generator.standard_normal(places.size, dtype=dtype)
         drawn[places] = again
         places = places[(again < low) | (again > high)]
     if dtype != out.dtype:
@@ -168,9 +168,7 @@ def _filler(
 
 
 def _call(specs: tuple[Spec, ...], spec: Spec, attrs: Attrs) -> Call:
-    function = partial(
-        _filler, _FILL[attrs["distribution"]], attrs["key"], attrs["parameters"]
-    )
+    function = partial(_filler, _FILL[attrs["distribution"]], attrs["key"], attrs["parameters"])
     return Call(function, (OUT, *(In(i) for i in range(len(specs)))))
 
 
@@ -186,8 +184,8 @@ random_draw: NodeFunction = general(
     cost=lambda out, *specs, **attrs: 10 * product(out.shape),
     doc="Random numbers of a distribution, for a count of calls and, in a loop, of steps.",
 )
-"""``(counter[, step[, step of the loop around it]])`` with attributes *key* (seed and number), *shape*, *dtype*, *distribution*
-and its *parameters*."""
+"""``(counter[, step[, step of the loop around it]])``, with the attributes *key* (seed and number),
+*shape*, *dtype*, *distribution* and its *parameters*."""
 
 
 def counters_of(nodes: Iterable[Value]) -> list[Value]:

@@ -130,6 +130,9 @@ sum_over: NodeFunction = linear(
         reduced_shape(x.shape, axes, keepdims), accumulation_dtype(x.dtype)
     ),
     transpose=lambda g, x, *, axes, keepdims: restored(g, x, axes, keepdims),
+    batch=lambda flags, x, *, axes, keepdims: sum_over(
+        x, axes=tuple(axis + 1 for axis in axes), keepdims=keepdims
+    ),
     call=_sum_call,
     cost=lambda out, x, **attrs: product(x.shape),
     array_api="sum",

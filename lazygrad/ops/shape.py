@@ -66,6 +66,7 @@ _reshape: NodeFunction = linear(
     lambda x, *, shape: x.reshape(shape),
     infer=_reshape_infer,
     transpose=lambda g, x, *, shape: _reshape(g, shape=x.spec.shape),
+    batch=lambda flags, x, *, shape: _reshape(x, shape=(x.shape[0], *shape)),
     writes=Writes.VIEW,
     traits=(Trait.MOVES_MASK, Trait.NEEDS_CONTIGUOUS),
     array_api="reshape",
@@ -77,6 +78,7 @@ _permute: NodeFunction = linear(
     lambda x, *, axes: x.transpose(axes),
     infer=lambda x, *, axes: Spec(tuple(x.shape[axis] for axis in axes), x.dtype),
     transpose=lambda g, x, *, axes: _permute(g, axes=_inverse(axes)),
+    batch=lambda flags, x, *, axes: _permute(x, axes=(0, *(axis + 1 for axis in axes))),
     writes=Writes.VIEW,
     traits=(Trait.MOVES_MASK,),
     array_api="permute_dims",
@@ -98,12 +100,19 @@ def _broadcast_infer(x: Spec, *, shape: Shape) -> Spec:
     return Spec(shape, x.dtype)
 
 
+def _batched_broadcast(is_batched: Sequence[bool], x: Value, *, shape: Shape) -> Value:
+    missing = len(shape) - (x.ndim - 1)
+    aligned = reshape(x, (x.shape[0], *(1,) * missing, *x.shape[1:]))
+    return broadcast_to(aligned, (x.shape[0], *shape))
+
+
 _broadcast_to = linear(
     "broadcast_to",
     lambda x, *, shape: np.broadcast_to(x, shape),
     infer=_broadcast_infer,
     # The reverse walk sums every cotangent to its operand's shape.
     transpose=lambda g, x, *, shape: g,
+    batch=_batched_broadcast,
     writes=Writes.VIEW,
     traits=(Trait.MOVES_MASK,),
     array_api="broadcast_to",

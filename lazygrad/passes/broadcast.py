@@ -8,7 +8,7 @@ from ..ir.op import Trait
 from ..ir.value import Value, make
 from ..lengths import Length
 from ..spec import Shape, Spec, broadcast_shapes
-from .uniform import full, is_broadcast
+from .uniform import full, is_broadcast, without_broadcast
 
 __all__ = ["drop_broadcasts"]
 
@@ -44,7 +44,7 @@ def _narrowed(node: Value) -> Value:
         return node
     if Trait.STATEFUL in traits or _is_data_shaped(node.spec.shape):
         return node
-    operands = tuple(o.operands[0] if is_broadcast(o.op) else o for o in node.operands)
+    operands = tuple(map(without_broadcast, node.operands))
     shape = _joint_shape(operands)
     if shape == node.spec.shape:
         return node.with_operands(operands)
@@ -65,7 +65,7 @@ def _joint_shape(operands: tuple[Value, ...]) -> Shape | None:
 def _zeros(node: Value) -> Value:
     if _is_data_shaped(node.spec.shape):
         return node
-    return full(node.spec.shape, 0, node.spec.dtype, node)
+    return full(node, 0)
 
 
 def _moved(node: Value) -> Value:

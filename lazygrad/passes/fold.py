@@ -7,8 +7,8 @@ import numpy as np
 from ..ir.compute import compute_node
 from ..ir.graph import Graph
 from ..ir.op import Array, Trait, Writes
-from ..ir.value import CONSTANT, LENGTH, Value, make
-from .uniform import is_broadcast
+from ..ir.value import CONSTANT, LENGTH, Value
+from .uniform import constant_like, is_broadcast, without_broadcast
 
 __all__ = ["fold_constants", "folded", "materialize_constants"]
 
@@ -46,7 +46,7 @@ def _materialized(node: Value) -> Value:
     if Trait.ELEMENTWISE in node.op.traits or node.op.writes is Writes.VIEW:
         return node
     for operand in node.operands:
-        if is_broadcast(operand.op) and operand.operands[0].op is CONSTANT:
+        if is_broadcast(operand.op) and without_broadcast(operand).op is CONSTANT:
             return node.with_operands(tuple(map(_laid_out, node.operands)))
     return node
 
@@ -55,7 +55,7 @@ def _laid_out(node: Value) -> Value:
     if not is_broadcast(node.op) or not node.spec.is_static or _size(node) > _LARGE:
         return node
     array = _known(node)
-    return node if array is None else _constant_like(node, array)
+    return node if array is None else constant_like(node, array)
 
 
 def folded(node: Value) -> Value:
@@ -63,7 +63,7 @@ def folded(node: Value) -> Value:
     operands = node.operands
     if not operands:
         if node.op is LENGTH and isinstance(node.attrs["length"], int):
-            return _constant_like(node, np.asarray(node.attrs["length"], node.spec.dtype))
+            return constant_like(node, np.asarray(node.attrs["length"], node.spec.dtype))
         return node
     for operand in operands:
         if operand.op is not CONSTANT and not is_broadcast(operand.op):
@@ -77,7 +77,7 @@ def folded(node: Value) -> Value:
         return node
     with np.errstate(all="ignore"):
         array = compute_node(node, known)
-    return _constant_like(node, array)
+    return constant_like(node, array)
 
 
 def _known(node: Value) -> Array | None:
@@ -87,13 +87,10 @@ def _known(node: Value) -> Array | None:
         return array
     if not node.spec.is_static or _size(node) > _LARGE:
         return None
-    array = _known(node.operands[0]) if _is_known_below(node) else None
-    return None if array is None else np.broadcast_to(array, node.spec.shape)  # type: ignore[arg-type]
-
-
-def _is_known_below(node: Value) -> bool:
-    below = node.operands[0]
-    return below.op is CONSTANT or is_broadcast(below.op)
+    below = without_broadcast(node)
+    if below.op is not CONSTANT:
+        return None
+    return np.broadcast_to(below.attrs["value"], node.spec.shape)  # type: ignore[arg-type]
 
 
 def _size(node: Value) -> int:
@@ -102,9 +99,3 @@ def _size(node: Value) -> int:
 
 def _grows(node: Value) -> bool:
     return _size(node) > max(_LARGE, 2 * sum(_size(operand) for operand in node.operands))
-
-
-def _constant_like(node: Value, array: Array) -> Value:
-    array = np.array(array, order="C")
-    array.flags.writeable = False
-    return make(CONSTANT, (), {"value": array}, node.spec, like=node)

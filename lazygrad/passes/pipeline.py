@@ -17,7 +17,14 @@ from .merge import merge_equal_nodes
 from .rewrite import Table
 from .tables import EXACT, FAST, STABLE
 
-__all__ = ["EXACT_PASSES", "FAST_PASSES", "PASSES", "Pass", "optimize", "pipeline"]
+__all__ = [
+    "EXACT_PASSES",
+    "FAST_PASSES",
+    "PASSES",
+    "Pass",
+    "optimize",
+    "pipeline",
+]
 
 Watch: TypeAlias = "Callable[[Pass, Graph, Graph], None]"
 

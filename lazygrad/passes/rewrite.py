@@ -23,9 +23,9 @@ from ..ir.value import CONSTANT, Value, make, weak_operands
 from ..lengths import collecting
 from ..spec import DTypeLike, Shape, Spec
 from .fold import folded
-from .uniform import is_broadcast, number_of
+from .uniform import is_broadcast, number_of, without_broadcast
 
-__all__ = ["Rule", "Table", "built", "rule", "wildcard"]
+__all__ = ["WILDCARD", "Rule", "Table", "built", "rule", "wildcard"]
 
 Result: TypeAlias = "Value | Callable[..., Value | None]"
 
@@ -239,7 +239,8 @@ class Table:
         self, result: Value, root: Value, node: Value, found: dict[str, Value], times: int
     ) -> Value | float | int | bool:
         if result.op is WILDCARD:
-            return _unbroadcast(found[str(result.name)], result.attrs["fixed"])
+            matched = found[str(result.name)]
+            return without_broadcast(matched) if result.attrs["fixed"] else matched
         if result.op is CONSTANT:
             number: float | int | bool = result.attrs["value"].item()
             return number
@@ -248,10 +249,3 @@ class Table:
         ]
         new = folded(built(node, result.op, *operands, **result.attrs))
         return new if result is root else self.simplified(new, times)
-
-
-def _unbroadcast(node: Value, fixed: bool) -> Value:
-    """Give a number as it is before it is repeated."""
-    while fixed and is_broadcast(node.op):
-        node = node.operands[0]
-    return node

@@ -154,19 +154,11 @@ def _log_of_softmax(node: Value, x: Value) -> Value:
     return built(node, log_softmax(row).op, x, **node.operands[0].attrs)
 
 
-def _softmax_written_out(node: Value, x: Value) -> Value | None:
-    total = node.operands[1]
-    axes = total.attrs["axes"]
-    if not total.attrs["keepdims"] or x.spec.dtype.kind != "f":
-        return None
-    return built(node, softmax(row).op, x, axes=axes)
-
-
 def uniform(node: Value, number: float) -> Value | None:
     """Give one number everywhere in the place of *node*, whose lengths must not depend on data."""
     if any(isinstance(n, Length) and n.is_data_dependent for n in node.spec.shape):
         return None
-    return full(node.spec.shape, number, node.spec.dtype, node)
+    return full(node, number)
 
 
 EXACT: tuple[Rule, ...] = (
@@ -236,7 +228,6 @@ STABLE: tuple[Rule, ...] = (
     rule("sigmoid", 1 / (1 + exp(negative(x))), sigmoid(x)),
     rule("sigmoid by reciprocal", reciprocal(1 + exp(negative(x))), sigmoid(x)),
     rule("sigmoid of exponentials", exp(x) / (1 + exp(x)), sigmoid(x)),
-    rule("softmax", exp(row) / sum_axes(exp(row), 0, keepdims=True), _softmax_written_out),
     rule("log of softmax", log(softmax(row)), _log_of_softmax),
     rule("log of sigmoid", log(sigmoid(x)), negative(softplus(negative(x)))),
     rule("log of the rest of sigmoid", log(1 - sigmoid(x)), negative(softplus(x))),

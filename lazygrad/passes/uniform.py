@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..ir.op import Op, lookup
+from ..ir.op import Array, Op, lookup
 from ..ir.value import CONSTANT, Value, make
-from ..spec import DType, Shape, Spec
+from ..spec import Spec
 
-__all__ = ["full", "is_broadcast", "number_of"]
+__all__ = ["constant_like", "full", "is_broadcast", "number_of", "without_broadcast"]
 
 # Larger constants are taken for what they are most often: not uniform.
 _LOOKED_INTO = 64
@@ -19,10 +19,16 @@ def is_broadcast(op: Op) -> bool:
     return op.name == "broadcast_to"
 
 
-def number_of(node: Value) -> float | int | bool | None:
-    """Give the number that a node is known to hold everywhere, or None."""
+def without_broadcast(node: Value) -> Value:
+    """Give a node as it was before it was repeated."""
     while node.op.name == "broadcast_to":
         node = node.operands[0]
+    return node
+
+
+def number_of(node: Value) -> float | int | bool | None:
+    """Give the number that a node is known to hold everywhere, or None."""
+    node = without_broadcast(node)
     if node.op is not CONSTANT:
         return None
     array = node.attrs["value"]
@@ -38,11 +44,22 @@ def _is_one(array: np.ndarray) -> bool:
     return raw == raw[: array.itemsize] * array.size
 
 
-def full(shape: Shape, number: float, dtype: DType, like: Value) -> Value:
-    """Make a uniform value in the place of *like*: a constant without axes, broadcast."""
-    array = np.array(number, dtype)
+def constant_like(node: Value, array: Array) -> Value:
+    """Make a constant of *array*, copied, in the place of *node*."""
+    array = np.array(array, node.spec.dtype, order="C")
     array.flags.writeable = False
-    scalar = make(CONSTANT, (), {"value": array}, Spec((), dtype), like=like)
+    spec = Spec(array.shape, array.dtype)
+    made = make(CONSTANT, (), {"value": array}, spec, like=node)
+    made.requires_grad = False
+    return made
+
+
+def full(node: Value, number: float) -> Value:
+    """Give one number everywhere in the place of *node*: a constant without axes, broadcast."""
+    scalar = constant_like(node, np.asarray(number, node.spec.dtype))
+    shape = node.spec.shape
     if shape == ():
         return scalar
-    return make(lookup("broadcast_to"), (scalar,), {"shape": shape}, Spec(shape, dtype), like=like)
+    wide = make(lookup("broadcast_to"), (scalar,), {"shape": shape}, node.spec, like=node)
+    wide.requires_grad = False
+    return wide

@@ -1,0 +1,1 @@
+"""From a graph to numbered steps and places in memory."""

@@ -24,7 +24,7 @@ from ..lengths import Length, evaluate
 from ..spec import Spec
 from .steps import Note, Schedule, Step
 
-__all__ = ["Kind", "Plan", "Storage", "plan"]
+__all__ = ["ALIGNMENT", "Kind", "Plan", "Storage", "is_data_dependent", "plan"]
 
 ALIGNMENT = 64
 
@@ -98,6 +98,11 @@ def _check_assumption(a: object, b: object, note: Note, lengths: Mapping[str, in
     if is_data_dependent(a) or is_data_dependent(b):
         return
     left, right = evaluate(a, lengths), evaluate(b, lengths)  # type: ignore[arg-type]
+    require_equal(a, b, note, left, right)
+
+
+def require_equal(a: object, b: object, note: Note, left: int, right: int) -> None:
+    """Raise a ShapeError unless the lengths *a* and *b*, now known, are equal."""
     if left != right:
         where = "" if note.line is None else f" ({note.line})"
         raise ShapeError(
@@ -149,6 +154,7 @@ def _direct_updates(
         if (
             Trait.ELEMENTWISE in op.traits
             and isinstance(op.kernel, np.ufunc)
+            and all(shapes[n] is not None for n in reads)
             and specs[number].dtype == specs[own].dtype
             and shapes[number] == shapes[own]
             and all(is_steady(n) or (n == own and i in op.reusable) for i, n in enumerate(reads))

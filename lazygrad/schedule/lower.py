@@ -14,7 +14,7 @@ from ..spec import Spec
 from .order import frugal_order
 from .steps import Note, Schedule, Section, Step
 
-__all__ = ["Lowered", "lower"]
+__all__ = ["Lowered", "lower", "note_of"]
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from heapq import heapify, heappop, heappush
 from ..ir.graph import ancestors
 from ..ir.op import Trait, Writes
 from ..ir.value import Value
-from ..lengths import evaluate
-from ..spec import Spec
+from ..lengths import Length, evaluate
+from ..spec import Spec, TupleSpec
 
 __all__ = ["frugal_order", "peak_bytes"]
 
@@ -27,11 +27,47 @@ def frugal_order(results: Sequence[Value], done: set[int]) -> list[Value]:
     """
     nodes = [node for node in ancestors(results) if id(node) not in done]
     done.update(id(node) for node in nodes)
+    if any(Trait.DATA_SHAPED in node.op.traits for node in nodes):
+        return _after_their_lengths(nodes)
     if len(nodes) > _SEARCHED_NODES:
         return nodes
     lifetimes = _Lifetimes(nodes, results)
     greedy = lifetimes.greedy()
     return greedy if lifetimes.peak(greedy) < lifetimes.peak(nodes) else nodes
+
+
+def _after_their_lengths(nodes: Sequence[Value]) -> list[Value]:
+    """Put nodes that need a length known only in mid-run behind the one that makes it known."""
+    made = {name for node in nodes if Trait.DATA_SHAPED in node.op.traits for name in _names(node)}
+    order: list[Value] = []
+    unplaced = {id(node) for node in nodes}
+    waiting = list(nodes)
+    while waiting:
+        later: list[Value] = []
+        for node in waiting:
+            shows = Trait.DATA_SHAPED in node.op.traits
+            blocked = not shows and not made.isdisjoint(_names(node))
+            if blocked or any(id(operand) in unplaced for operand in node.operands):
+                later.append(node)
+                continue
+            order.append(node)
+            unplaced.discard(id(node))
+            if shows:
+                made -= _names(node)
+        if len(later) == len(waiting):
+            return [*order, *later]
+        waiting = later
+    return order
+
+
+def _names(node: Value) -> set[str]:
+    """Give the names of the lengths, known in mid-run, in a node's shapes and attributes."""
+    given: Spec | TupleSpec = node.spec
+    specs = given if isinstance(given, tuple) else (given,)
+    # The leaf of a length as a number holds it as an attribute.
+    dims = [*node.attrs.values(), *(length for spec in specs for length in spec.shape)]
+    lengths = [length for length in dims if isinstance(length, Length)]
+    return {name for length in lengths for name in length.names if name.startswith("#")}
 
 
 def peak_bytes(nodes: Sequence[Value], results: Iterable[Value]) -> int:
@@ -75,8 +111,10 @@ class _Lifetimes:
             for base in reads:
                 self.uses[base] += 1
         for node in results:
-            if id(node) in self.inside:
-                self.uses[self.base[id(node)]] += 1
+            # A view made here may look into what an earlier section holds.
+            base = self.base.get(id(node))
+            if base in self.inside:
+                self.uses[base] += 1
 
     def _base_of(self, node: Value) -> int:
         return self.base.get(id(node), id(node))

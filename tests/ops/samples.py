@@ -443,3 +443,15 @@ def _random_draw(rng: np.random.Generator) -> list[Case]:
         for shape in ((3, 4), (), (0, 4))
         for dtype in (np.float64, np.float32)
     ]
+
+
+# Control
+
+
+@sample("by_mode")
+def _by_mode(rng: np.random.Generator) -> list[Case]:
+    return [
+        ([np.asarray(flag), rng.standard_normal(shape), rng.standard_normal(shape)], {})
+        for flag in (True, False)
+        for shape in ((3, 4), (), (0, 4))
+    ]

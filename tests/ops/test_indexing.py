@@ -533,3 +533,25 @@ def test_forward_and_backward_with_lengths_known_in_mid_run():
     assert y.forward() == 9
     y.backward()
     assert x.grad.tolist() == [0, 6, 0]
+
+
+def test_lengths_known_in_mid_run_are_known_before_they_are_used():
+    x = lg.placeholder(("n",), name="x")
+    y = lg.exp(x)[x > 0]
+    program = lg.compile([y, y.sum(), lg.grad(y.sum(), x)])
+    for a in (np.array([1.0, -1.0]), np.array([-2.0, -1.0, 3.0])):
+        kept, total, gradient = program(x=a)
+        np.testing.assert_allclose(kept, np.exp(a)[a > 0])
+        np.testing.assert_allclose(total, np.exp(a)[a > 0].sum())
+        np.testing.assert_allclose(gradient, np.where(a > 0, np.exp(a), 0))
+
+
+def test_mean_over_a_computed_mask():
+    x = lg.placeholder(("n",), name="x")
+    y = lg.exp(x)[x > 0].mean()
+    program = lg.compile([y, lg.grad(y, x)])
+    for a in (np.array([1.0, -1.0]), np.array([1.0, 2.0, -1.0])):
+        value, gradient = program(x=a)
+        kept = np.exp(a)[a > 0]
+        assert value == pytest.approx(kept.mean())
+        np.testing.assert_allclose(gradient, np.where(a > 0, np.exp(a), 0) / len(kept))

@@ -18,6 +18,7 @@ INTEGERS = ("int8", "int64", "uint8")
 
 # What a pattern alone doesn't show: attributes that have to fit, or operands of one dtype.
 PARTICULAR = {
+    "plus zero": "x: f8[60]; return add(square(x), 0.0)",
     "own shape": "x: f8[2, 3]; return reshape(x, shape=(2, 3))",
     "own broadcast": "x: f8[2, 3]; return broadcast_to(x, shape=(2, 3))",
     "own order": "x: f8[2, 3]; return permute(x, axes=(0, 1))",
@@ -57,7 +58,8 @@ def instance(pattern, leaves):
         if node.op is WILDCARD:
             made[id(node)] = leaves[node.name]
         elif node.op is CONSTANT:
-            made[id(node)] = node.attrs["value"].item()
+            number = node.attrs["value"].item()
+            made[id(node)] = constant(number) if node.dtype == bool else number
         else:
             made[id(node)] = apply(node.op, *[made[id(o)] for o in node.operands], **node.attrs)
     return made[id(pattern)]
@@ -66,7 +68,7 @@ def instance(pattern, leaves):
 def cases(rule, dtypes, rng):
     """Give graphs of the rule's pattern, with feeds in which all special values meet."""
     found = wildcards(rule.pattern)
-    if rule.name in PARTICULAR:
+    if rule.name in PARTICULAR and rule in EXACT:
         graph = parse(PARTICULAR[rule.name])
         (leaf,) = graph.placeholders.values()
         values = rng.choice(special(leaf.dtype, rng), leaf.shape)
@@ -257,7 +259,7 @@ def test_fast_rules_agree_on_ordinary_numbers(rule, rng):
         after = Table([rule]).apply(graph)
         applied += after is not graph
         assert after.outputs[0].spec == graph.outputs[0].spec
-        np.testing.assert_allclose(value_of(after, feeds), value_of(graph, feeds), rtol=1e-5)
+        np.testing.assert_allclose(value_of(after, feeds), value_of(graph, feeds), rtol=1e-5, atol=1e-6)
     assert applied
 
 
