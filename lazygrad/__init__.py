@@ -1,48 +1,87 @@
 """A compiler for NumPy expressions: declare once, differentiate, run by name as often as you like.
 
-    >>> import lazygrad as lg
-    >>> x = lg.placeholder(("batch", 2), name="x")
-    >>> w = lg.Value([1.0, -1.0], name="w")
-    >>> y = lg.relu(x @ w)
-    >>> y.forward(x=[[2.0, 3.0], [5.0, 4.0]])
-    array([0., 1.])
-    >>> y.backward(); w.grad
-    array([5., 4.])
+>>> import lazygrad as lg
+>>> x = lg.placeholder(("batch", 2), name="x")
+>>> w = lg.Value([1.0, -1.0], name="w")
+>>> y = lg.relu(x @ w)
+>>> y.forward(x=[[2.0, 3.0], [5.0, 4.0]])
+array([0., 1.])
+>>> y.backward(); w.grad
+array([5., 4.])
 """
 
-from . import autodiff, data, errors, linalg, ops, random
-from . import evaluator as _evaluator
-from .autodiff import *  # noqa: F403
-from .compiler import Program, compile  # noqa: A004
-from .drawing import draw
-from .errors import *  # noqa: F403
-from .ir.graph import Graph
-from .ir.value import Value, constant, no_grad, placeholder, scope, variable
-from .lengths import Length
-from .ops import *  # noqa: F403
-from .spec import Spec
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from . import (
+    autodiff,
+    errors,
+    evaluator as _evaluator,
+    linalg as linalg,
+    ops,
+    random as random,
+)
+from .autodiff import *
+from .compiler import Program as Program, compile as compile
+from .errors import *
+from .ir.graph import Graph as Graph
+from .ir.op import public_later
+from .ir.value import (
+    Value as Value,
+    constant as constant,
+    no_grad as no_grad,
+    placeholder as placeholder,
+    scope as scope,
+    variable as variable,
+)
+from .lengths import Length as Length
+from .ops import *
+from .spec import Spec as Spec
 
 __version__ = "0.1.0"
 
-__all__ = [  # noqa: PLE0604
-    "Graph",
-    "Length",
-    "Program",
-    "Spec",
-    "Value",
-    "compile",
-    "constant",
-    "data",
-    "draw",
-    "linalg",
-    "no_grad",
-    "placeholder",
-    "random",
-    "scope",
-    "variable",
-    *autodiff.__all__,
-    *errors.__all__,
-    *ops.__all__,
-]
+# A type checker can't read this list; without one, the names above after `as` and of stars are
+# public to it.
+if TYPE_CHECKING:
+    from . import data as data, testing as testing
+    from .drawing import draw as draw
+    from .ir.text import parse as parse
+else:
+    __all__ = [
+        "Graph",
+        "Length",
+        "Program",
+        "Spec",
+        "Value",
+        "compile",
+        "constant",
+        "data",
+        "draw",
+        "linalg",
+        "no_grad",
+        "parse",
+        "placeholder",
+        "random",
+        "scope",
+        "testing",
+        "variable",
+        *autodiff.__all__,
+        *errors.__all__,
+        *ops.__all__,
+    ]
+
+# What a training loop doesn't need is imported when it is first asked for.
+_LATER = {"data": "data", "draw": "drawing", "parse": "ir.text", "testing": "testing"}
+public_later("lazygrad.drawing", "draw")
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LATER:
+        raise AttributeError(f"module 'lazygrad' has no attribute {name!r}")
+    module = import_module(f".{_LATER[name]}", __name__)
+    return getattr(module, name, module)
+
 
 del _evaluator

@@ -6,10 +6,12 @@ below; knows nothing of layers.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
+from weakref import WeakSet
 
 import numpy as np
 
@@ -38,7 +40,7 @@ PLANS_KEPT = 16
 """How many sets of lengths a program stays planned for; the least recently used goes first."""
 
 
-def compile(  # noqa: A001  what it does, as lg.compile
+def compile(
     outputs: Outputs,
     *,
     updates: Updates = (),
@@ -96,12 +98,18 @@ class Program:
         self._fed = lowered.placeholders
         self._cells = [node.cell for node in lowered.variables if node.cell is not None]
         self._lengths = _named_lengths(self.schedule)
-        self._lock = threading.Lock()
+        self.plans_made = 0
+        self._forget_plans()
+        _programs.add(self)
+
+    def _forget_plans(self) -> None:
+        """Start without plans, and with a lock that nobody holds."""
+        # A program that a custom operation calls from inside itself is refused, not waited for.
+        self._lock = threading.RLock()
         self._executables: OrderedDict[tuple[tuple[str, int], ...], Executable] = OrderedDict()
         self._door: Callable[[dict[str, object]], tuple[Array, ...] | None] = _closed
         self._run: Callable[..., tuple[Any, ...]] | None = None
         self._current: Executable | None = None
-        self.plans_made = 0
 
     def __call__(self, /, **feeds: object) -> Any:
         """Run once; give the results in the structure that was compiled.
@@ -230,6 +238,19 @@ class Program:
         feeds = ", ".join(f"{node.name}: {node.spec}" for node in self._fed)
         name = "program" if self.name is None else f"program {self.name!r}"
         return f"<{name}({feeds}), {len(self.schedule.steps)} steps>"
+
+
+_programs: WeakSet[Program] = WeakSet()
+
+
+def _after_fork() -> None:
+    """Free programs of what threads that a child process doesn't have were doing with them."""
+    for program in _programs:
+        program._forget_plans()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _named_lengths(schedule: Schedule) -> frozenset[str]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ def perceptron(x: Value, sizes: Sequence[int], seed: int = 0) -> tuple[Value, li
     """Build layers of these sizes on *x*, with ReLU between them; give the result and weights."""
     rng = np.random.default_rng(seed)
     parameters: list[Value] = []
-    for layer, (width, height) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for layer, (width, height) in enumerate(pairwise(sizes)):
         if parameters:
             x = lg.relu(x)
         scale = np.sqrt(2 / width)
@@ -34,7 +35,8 @@ def perceptron(x: Value, sizes: Sequence[int], seed: int = 0) -> tuple[Value, li
 
 def cross_entropy(logits: Value, labels: Value) -> Value:
     """Average the negative log-probability that each row of *logits* gives its label."""
-    return -lg.take_along_axis(lg.log_softmax(logits, axis=1), labels[:, None], axis=1).mean()
+    scores = lg.take_along_axis(lg.log_softmax(logits, axis=1), labels[:, None], axis=1)
+    return -lg.mean(scores)
 
 
 def momentum(

@@ -1,5 +1,7 @@
 """The exception tree. Knows nothing of values, graphs or arrays.
 
+The tree, with what each is for and the built-in exception that it also is:
+
     LazygradError
     ├── GraphError                 an expression that can't be built
     │   ├── ShapeError             lengths or ranks don't fit                  (a ValueError)

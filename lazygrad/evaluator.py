@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import warnings
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -29,16 +29,17 @@ from .errors import (
 )
 from .feeds import bind_lengths, missing_feeds, read_feed, unknown_feed
 from .ir.arrays import cast_array, plain_array
-from .ir.describe import describe, label, symbolic_error
+from .ir.compute import compute_node
+from .ir.describe import describe, failed_operation, label, symbolic_error
 from .ir.graph import Graph, ancestors
 from .ir.op import Array, public
 from .ir.value import CONSTANT, LENGTH, PLACEHOLDER, VARIABLE, Value, install_runtime, placeholder
-from .lengths import substitute_shape
+from .lengths import is_static, substitute_shape
 from .ops.random import counters_of
 from .pairs import Pair
 from .passes import mode_flags
 from .schedule.steps import Schedule
-from .spec import cotangent_dtype, format_shape, is_static
+from .spec import cotangent_dtype, format_shape
 
 __all__ = ["Evaluation", "NodeRuntime", "concrete", "known_values", "latest_gradient"]
 
@@ -161,13 +162,10 @@ class Evaluation:
         arrays = {
             name: executable.arrays[number] for name, number in executable.schedule.feeds
         }
-        kept = {}
+        kept: dict[str, Array] = {}
         for name, array in given.items():
-            kept[name] = arrays.get(name)
-            if kept[name] is None:
-                kept[name] = array.copy()
-            else:
-                np.copyto(kept[name], array)
+            kept[name] = arrays[name] if name in arrays else np.empty_like(array)
+            np.copyto(kept[name], array)
         self._feeds = kept
         self._filled = executable
 
@@ -275,7 +273,8 @@ class Evaluation:
                 f"the seed of {label(root)} must have its shape, {format_shape(shape)},"
                 f" got {format_shape(array.shape)}.\n  {label(root)}: {describe(root)}"
             )
-        return array.copy()
+        own: Array = array.copy()
+        return own
 
     def value_of(self, node: Value) -> Any:
         """Give a node's value in the most recent forward; it is recomputed if it was not kept."""
@@ -291,8 +290,9 @@ class Evaluation:
             number = self._pair.readable(self._filled, id(node))
         if number < 0:
             # What gets its length in mid-run has no place of its own that outlives the run.
-            found = interpret(Graph([node]), self._feeds, self._lengths, self.counts)[0]
-            return _own(np.asarray(found))
+            with np.errstate(all="ignore"):
+                found = interpret(Graph([node]), self._feeds, self._lengths, self.counts)
+            return _own(np.asarray(found[0]))
         return _own(self._filled.arrays[number])
 
     def peek(self, node: Value) -> Any:
@@ -320,6 +320,17 @@ class Evaluation:
         return self.gradients[id(node)]
 
 
+def _computed(node: Value, operands: Sequence[Any], lengths: Mapping[str, int]) -> Any:
+    """Run a node's kernel; what it raises is worded with the operation and its line."""
+    try:
+        return compute_node(node, operands, lengths)
+    except LazygradError:
+        raise
+    except Exception as error:
+        specs = [operand.spec for operand in node.operands]
+        raise failed_operation(node.op.name, specs, node.line, error) from error
+
+
 def _own(array: Array) -> Any:
     """Give a value as the caller's own: a NumPy scalar, or a copy."""
     return array[()] if array.shape == () else array.copy()
@@ -329,7 +340,7 @@ def _not_a_number(node: Value, lengths: Mapping[str, int], fed: Mapping[str, obj
     shape = substitute_shape(node.spec.shape, lengths)
     if not is_static(shape) or node.spec.dtype.kind != "f":
         raise missing_feeds([node], fed)
-    return np.full(shape, np.nan, node.spec.dtype)  # type: ignore[arg-type]
+    return np.full(shape, np.nan, node.spec.dtype)
 
 
 def _evaluation(value: Value) -> Evaluation:
@@ -402,7 +413,7 @@ class NodeRuntime:
         if isinstance(evaluation, Evaluation) and evaluation.is_current():
             return evaluation.value_of(value)
         with np.errstate(all="ignore"):
-            return _own(np.asarray(interpret(Graph([value]), {})[0]))
+            return _own(np.asarray(interpret(Graph([value]), {}, compute=_computed)[0]))
 
     def _drawn_value(
         self, value: Value, counters: list[Value], latest: Evaluation | None
@@ -420,7 +431,7 @@ class NodeRuntime:
             held.update(latest.counts)
             lengths = latest.lengths
         with np.errstate(all="ignore"):
-            return _own(np.asarray(interpret(Graph([value]), {}, lengths, held)[0]))
+            return _own(np.asarray(interpret(Graph([value]), {}, lengths, held, _computed)[0]))
 
     def grad(self, value: Value) -> Any:
         """Give the gradient of the most recent backward above the node, or None."""
@@ -447,7 +458,7 @@ class NodeRuntime:
     def show(self, value: Value) -> str:
         """Write the node with what is known of it; never fails."""
         try:
-            if isinstance(value.spec, tuple):
+            if value.several:
                 return f"Value({label(value)}: {value.spec})"
             return f"Value(data={self.data(value)}, grad={self.grad(value)})"
         except LazygradError:
@@ -475,4 +486,4 @@ def concrete(value: Value, what: str) -> Any:
 
 
 public(concrete)
-install_runtime(NodeRuntime())  # type: ignore[arg-type]
+install_runtime(NodeRuntime())

@@ -150,7 +150,8 @@ class Stream:
             raise OptionError(f"bernoulli: p is a probability, from 0 to 1, got {p}.")
         fitted = _fitted_shape("bernoulli", shape, p)
         drawn = self._draw("uniform", fitted, np.dtype(np.float64))
-        return less(drawn, p)
+        result: Value = less(drawn, p)
+        return result
 
     def integers(
         self,

@@ -1,5 +1,6 @@
 """What a program tells of itself: tables of steps, bytes and times. Reads executables; runs one to
-time it."""
+time it.
+"""
 
 from __future__ import annotations
 

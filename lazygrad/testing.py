@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from .autodiff.derivatives import Leaves, differentiable, filled, flatten, jvp, vjp
-from .autodiff.reverse import active_nodes, has_several, is_differentiable
+from .autodiff.reverse import active_nodes, is_differentiable
 from .errors import (
     GradientCheckError,
     MissingFeedError,
@@ -275,7 +275,7 @@ def _run(results: Sequence[Value], leaves: _Known) -> _Known:
 
 def _bind(node: Value, result: Array, lengths: dict[str, int]) -> None:
     """Learn the lengths that only running the node told."""
-    if not has_several(node) and not node.spec.is_static:
+    if not node.several and not node.spec.is_static:
         for declared, actual in zip(node.spec.shape, result.shape, strict=True):
             solve(declared, actual, lengths)
 
@@ -295,11 +295,11 @@ def _compute(
     if node.op.writes is not Writes.OUT:
         result: Array | tuple[Array, ...] = node.op.kernel(*operands, **attrs)
         return result
-    specs: Any = node.spec if has_several(node) else (node.spec,)
+    specs: Any = node.spec if node.several else (node.spec,)
     outs = tuple(
         np.zeros(tuple(evaluate(n, lengths) for n in spec.shape), np.complex128) for spec in specs
     )
-    out = outs if has_several(node) else outs[0]
+    out = outs if node.several else outs[0]
     node.op.kernel(*operands, out=out, **attrs)
     return out
 
@@ -346,7 +346,7 @@ class _Path:
             for key, direction in directions.items()
         }
         for node in self.nodes:
-            if not has_several(node) and node.spec.dtype.kind != "f":
+            if not node.several and node.spec.dtype.kind != "f":
                 continue
             if node.op is ITEM:
                 if id(node.operands[0]) in moved:

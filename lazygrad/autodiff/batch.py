@@ -6,12 +6,13 @@ nothing.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from ..ir.graph import ancestors
-from ..ir.value import Value
-from ..lengths import is_static
+from ..ir.value import ITEM, Value, item
 from ..ops.shape import broadcast_to
+from ..spec import Spec, TupleSpec
 
 __all__ = ["LARGEST_BATCH", "batched"]
 
@@ -24,17 +25,14 @@ def batched(outputs: Sequence[Value], inputs: Mapping[Value, Value]) -> list[Val
 
     Every result has that axis. None where an operation has no rule, or a value would be too large.
     """
-    lengths = {node.spec.shape[0] for node in inputs.values()}
-    (count,) = lengths
+    count = next(iter(inputs.values())).spec.shape[0]
     replaced: dict[int, Value] = {id(old): new for old, new in inputs.items()}
     for node in ancestors(outputs, stop=inputs):
         is_batched = [id(operand) in replaced for operand in node.operands]
         if id(node) in replaced or not any(is_batched):
             continue
-        if node.op.batch is None or type(node.spec) is tuple or not is_static(node.spec.shape):
-            return None
         operands = [replaced.get(id(operand), operand) for operand in node.operands]
-        result = node.op.batch(is_batched, *operands, **node.attrs)
+        result = _batched_node(node, is_batched, operands)
         if result is None or _bytes(result) > LARGEST_BATCH:
             return None
         replaced[id(node)] = result
@@ -46,8 +44,21 @@ def batched(outputs: Sequence[Value], inputs: Mapping[Value, Value]) -> list[Val
     ]
 
 
+def _batched_node(
+    node: Value, is_batched: Sequence[bool], operands: Sequence[Value]
+) -> Value | None:
+    if node.op is ITEM:
+        return item(operands[0], node.attrs["index"])
+    if node.op.batch is None or not all(spec.is_static for spec in _specs(node)):
+        return None
+    return node.op.batch(is_batched, *operands, **node.attrs)
+
+
+def _specs(node: Value) -> tuple[Spec, ...]:
+    spec: Spec | TupleSpec = node.spec
+    return spec if isinstance(spec, tuple) else (spec,)
+
+
 def _bytes(node: Value) -> int:
-    size = node.spec.dtype.itemsize
-    for length in node.spec.shape:
-        size *= length  # type: ignore[assignment]
-    return size
+    lengths = [(spec.dtype.itemsize, *spec.shape) for spec in _specs(node)]
+    return sum(int(math.prod(each)) for each in lengths)

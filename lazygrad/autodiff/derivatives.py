@@ -15,7 +15,7 @@ from ..ops.arithmetic import astype
 from ..ops.shape import broadcast_to
 from ..spec import Spec, cotangent_dtype, require_same_shape
 from .forward import push_forward
-from .reverse import has_several, pull_back
+from .reverse import pull_back
 
 __all__ = [
     "Leaves",
@@ -99,7 +99,7 @@ def seed_for(node: Value, seed: object, what: str) -> Value:
 
 def differentiable(node: Value) -> Value:
     """Give *node* if it holds numbers; raise a DTypeError if bools or several results."""
-    if has_several(node) or node.spec.dtype.kind == "b":
+    if node.several or node.spec.dtype.kind == "b":
         raise DTypeError(f"a {node.spec} has no derivative.\n  {label(node)}: {describe(node)}")
     return node
 

@@ -13,7 +13,7 @@ from ..ir.value import ITEM, Value, constant, originating, with_gradients
 from ..ops.arithmetic import astype
 from ..ops.shape import broadcast_to
 from ..spec import cotangent_dtype
-from .reverse import active_nodes, has_several, is_differentiable, parts_of, pull_back, sum_to
+from .reverse import active_nodes, is_differentiable, parts_of, pull_back, sum_to
 
 __all__ = ["Tangents", "push_forward"]
 
@@ -39,7 +39,7 @@ def push_forward(
         if id(node) not in depending:
             continue
         with originating(node):
-            if has_several(node):
+            if node.several:
                 several[id(node)] = _joint(node, known)  # type: ignore[assignment]
                 continue
             found = _item(node, several) if node.op is ITEM else _tangent(node, known)
@@ -101,7 +101,7 @@ def _from_reverse(node: Value, tangents: Tangents) -> Value | Tangents | None:
     Its cotangents are linear in *u*, the cotangent of the result, and the transpose of that map is
     the tangent map, whatever *u* is.
     """
-    is_tuple = has_several(node)
+    is_tuple = node.several
     specs = node.spec if is_tuple else (node.spec,)
     starts = [
         broadcast_to(constant(0.0, dtype=cotangent_dtype(spec.dtype)), spec.shape)

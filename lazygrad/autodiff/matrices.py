@@ -18,7 +18,8 @@ from ..ops.shape import reshape
 from ..spec import Spec, cotangent_dtype, product
 from .batch import LARGEST_BATCH, batched
 from .derivatives import Leaves, filled, flatten, grad, jvp, unflatten, vjp
-from .scan import argument, scan
+from .loops import argument
+from .scan import scan
 
 __all__ = ["hessian", "jacobian"]
 
@@ -75,7 +76,7 @@ def _along_basis(spec: Spec, derivative: Callable[[Value], Value]) -> Value:
         vector = argument(Spec(spec.shape, dtype), "basis")
         result = derivative(vector)
         if count * count * dtype.itemsize <= LARGEST_BATCH:
-            basis = constant(np.eye(count, dtype=dtype).reshape(count, *spec.shape))  # type: ignore[arg-type]
+            basis = constant(np.eye(count, dtype=dtype).reshape(count, *spec.shape))
             at_once = batched([result], {vector: basis})
             if at_once is not None:
                 return at_once[0]

@@ -26,7 +26,6 @@ __all__ = [
     "Cotangent",
     "Mask",
     "active_nodes",
-    "has_several",
     "is_differentiable",
     "parts_of",
     "pull_back",
@@ -68,11 +67,6 @@ class Cotangent:
 
     value: Value
     mask: Mask | None = None
-
-
-def has_several(node: Value) -> bool:
-    """Whether a node stands for several results, which `item` nodes pick."""
-    return isinstance(node.spec, tuple)
 
 
 def is_differentiable(op: Op, operand: int) -> bool:
@@ -143,7 +137,7 @@ def pull_back(
     found: dict[int, Value] = {}
     partial: dict[int, dict[int, list[Cotangent]]] = {}
     for node in reversed(nodes):
-        if has_several(node):
+        if node.several:
             results = partial.pop(id(node), None)
             if results is not None:
                 with originating(node):

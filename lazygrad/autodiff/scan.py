@@ -1,9 +1,5 @@
 """``scan``: a loop as one node, whose body is a graph that is compiled once.
 
-It stands on this floor because its derivative rules walk the body: the forward rule pushes tangents
-through it, the reverse rule keeps per step what the body's own reverse walk reads, and runs that
-walk as a second scan in the other direction.
-
 A body is a closed Graph. Its inputs are, in order: carries, elements of the sequences, outer values
 (nodes from outside that the user's function mentions), and the step number where it is used.
 """
@@ -20,30 +16,21 @@ from ..errors import DTypeError, OptionError, ShapeError
 from ..ir.compute import compute_node
 from ..ir.describe import describe, label
 from ..ir.graph import Graph, ancestors
-from ..ir.op import Array, Attrs, Call, In, Trait, Writes, public
+from ..ir.op import Array, Attrs, Call, In, Trait, public
 from ..ir.value import (
     CONSTANT,
-    PLACEHOLDER,
     Value,
     apply,
     as_value,
     item,
-    make,
 )
 from ..lengths import Dim, Length, same
 from ..ops.arithmetic import astype
 from ..ops.forms import general
-from ..spec import Spec, TupleSpec, as_shape, cotangent_dtype
-from .derivatives import filled
-from .forward import push_forward
-from .reverse import pull_back
+from ..spec import DType, Spec, TupleSpec, as_shape
+from .loops import argument, pull_back_loop, push_forward_loop
 
-__all__ = ["argument", "scan"]
-
-
-def argument(spec: Spec, name: str) -> Value:
-    """Make an input of a body."""
-    return make(PLACEHOLDER, (), {}, spec, name=name)
+__all__ = ["scan"]
 
 
 def _infer(
@@ -108,216 +95,11 @@ def _run_body(body: Graph, inputs: Sequence[Any], lengths: Mapping[str, int]) ->
 def _cost(out: Spec, *specs: Spec, body: Graph, length: Dim, **rest: object) -> Any:
     total: Any = 0
     for node in body.nodes:
-        if node.operands and not isinstance(node.spec, tuple):
+        if node.operands and not node.several:
             total = total + node.op.cost(
                 node.spec, *[operand.spec for operand in node.operands], **node.attrs
             )
     return total * length
-
-
-_ParsedBody = tuple[list[Value], list[Value], list[Value], list[Value]]
-
-
-def _parts(body: Graph, carries: int, xs: int, counted: bool) -> _ParsedBody:
-    """Split a body's inputs into carries, elements, outer values and the step number."""
-    inputs = list(body.inputs)
-    end = len(inputs) - 1 if counted else len(inputs)
-    return (
-        inputs[:carries],
-        inputs[carries : carries + xs],
-        inputs[carries + xs : end],
-        inputs[end:],
-    )
-
-
-def _is_inexact(spec: Spec) -> bool:
-    return spec.dtype.kind != "b"
-
-
-def _cotangent_spec(spec: Spec) -> Spec:
-    return Spec(spec.shape, cotangent_dtype(spec.dtype))
-
-
-def _vjp(g: tuple[Value | None, ...], y: Value, *operands: Value, **attrs: Any) -> Any:
-    """Pull cotangents back through the loop, from its last step to its first."""
-    body, carries, xs = attrs["body"], attrs["carries"], attrs["xs"]
-    carry, elements, outers, steps = _parts(body, carries, xs, attrs["counted"])
-    seeds = [
-        argument(_cotangent_spec(node.spec), f"g{position}") if _is_inexact(node.spec) else None
-        for position, node in enumerate(body.outputs)
-    ]
-    flowing = [
-        (node, seed) for node, seed in zip(body.outputs, seeds, strict=True) if seed is not None
-    ]
-    wanted = [node for node in (*carry, *elements, *outers) if _is_inexact(node.spec)]
-    found = pull_back([node for node, _ in flowing], [seed for _, seed in flowing], wanted)
-    cotangent = {
-        id(node): filled(node.spec, 0.0) if part is None else part
-        for node, part in zip(wanted, found, strict=True)
-    }
-    pulled = [cotangent[id(node)] for node in wanted]
-    residuals = _residuals(body, pulled, {id(node) for node in (*elements, *outers)})
-    extended = Graph((*body.outputs, *residuals), body.inputs, body.assumptions)
-    forward = apply(y.op, *operands, **{**attrs, "body": extended})
-    count = len(body.outputs)
-    kept = [item(forward, count + i) for i in range(len(residuals))]
-
-    live_carry = [node for node in carry if _is_inexact(node.spec)]
-    totals = [argument(_cotangent_spec(node.spec), f"total{i}") for i, node in enumerate(outers)]
-    live_outer = [
-        (node, total) for node, total in zip(outers, totals, strict=True) if _is_inexact(node.spec)
-    ]
-    carry_seeds = [seed for seed in seeds[:carries] if seed is not None]
-    row_seeds = [seed for seed in seeds[carries:] if seed is not None]
-    inputs = [
-        *carry_seeds,
-        *(total for _, total in live_outer),
-        *residuals,
-        *elements,
-        *row_seeds,
-        *outers,
-        *steps,
-    ]
-    live_elements = [node for node in elements if _is_inexact(node.spec)]
-    results = [
-        *(cotangent[id(node)] for node in live_carry),
-        *(total + cotangent[id(node)] for node, total in live_outer),
-        *(cotangent[id(node)] for node in live_elements),
-    ]
-    row_cotangents = [
-        filled(_stacked(node.spec, attrs["length"]), 0.0) if part is None else part
-        for node, part in zip(body.outputs[carries:], g[carries:], strict=True)
-        if _is_inexact(node.spec)
-    ]
-    start = [
-        filled(node.spec, 0.0) if part is None else part
-        for node, part in zip(body.outputs[:carries], g[:carries], strict=True)
-        if _is_inexact(node.spec)
-    ]
-    start += [filled(node.spec, 0.0) for node, _ in live_outer]
-    back = apply(
-        y.op,
-        *start,
-        *kept,
-        *operands[carries : carries + xs],
-        *row_cotangents,
-        *operands[carries + xs :],
-        **{
-            **attrs,
-            "body": _closed(inputs, results),
-            "carries": len(start),
-            "xs": len(kept) + xs + len(row_cotangents),
-            "reverse": not attrs["reverse"],
-        },
-    )
-    order = [*live_carry, *(node for node, _ in live_outer), *live_elements]
-    given = {id(node): item(back, i) for i, node in enumerate(order)}
-    return tuple(given.get(id(node)) for node in (*carry, *elements, *outers))
-
-
-def _stacked(spec: Spec, length: Dim) -> Spec:
-    return Spec((length, *spec.shape), cotangent_dtype(spec.dtype))
-
-
-def _residuals(body: Graph, pulled: Sequence[Value], given: set[int]) -> list[Value]:
-    """List the body's nodes that its reverse walk reads, which are kept for every step.
-
-    Of a view what it looks into is kept; elements and outer values are there anyway.
-    """
-    forward = {id(node) for node in body.nodes}
-    found: dict[int, Value] = {}
-    backward = ancestors(pulled, stop=body.nodes)
-    for node in backward:
-        if id(node) not in forward:
-            continue
-        kept = node
-        while kept.op.writes is Writes.VIEW and kept.operands and id(kept) in forward:
-            kept = kept.operands[0]
-        is_step = kept is body.inputs[-1] and kept.name == "step"
-        if kept.op is not CONSTANT and id(kept) not in given and not is_step:
-            found[id(kept)] = kept
-    return list(found.values())
-
-
-def _closed(inputs: Sequence[Value], results: Sequence[Value]) -> Graph:
-    """Make a body of fresh arguments, in which *inputs* may be any nodes and hide what is below."""
-    fresh = {
-        id(node): argument(node.spec, str(node.name or f"kept{i}")) for i, node in enumerate(inputs)
-    }
-    replaced: dict[int, Value] = dict(fresh)
-    for node in ancestors(results, stop=inputs):
-        if id(node) not in replaced:
-            operands = tuple(replaced[id(operand)] for operand in node.operands)
-            replaced[id(node)] = node.with_operands(operands) if operands else node
-    return Graph([replaced[id(node)] for node in results], [fresh[id(node)] for node in inputs])
-
-
-def _jvp(tangents: Sequence[Value | None], y: Value, *operands: Value, **attrs: Any) -> Any:
-    """Push tangents through the loop beside the values."""
-    body, carries, xs = attrs["body"], attrs["carries"], attrs["xs"]
-    carry, elements, outers, steps = _parts(body, carries, xs, attrs["counted"])
-    inputs = [*carry, *elements, *outers]
-    moving = [
-        node
-        for position, node in enumerate(inputs)
-        if _is_inexact(node.spec) and (position < carries or tangents[position] is not None)
-    ]
-    directions = {
-        id(node): argument(_cotangent_spec(node.spec), f"t{i}") for i, node in enumerate(moving)
-    }
-    found = push_forward(body.outputs, moving, [directions[id(node)] for node in moving])
-    outputs = [
-        filled(node.spec, 0.0) if t is None and _is_inexact(node.spec) else t
-        for node, t in zip(body.outputs, found, strict=True)
-    ]
-
-    def moved(nodes: Sequence[Value]) -> list[Value]:
-        return [directions[id(node)] for node in nodes if id(node) in directions]
-
-    tangent_of = dict(zip(map(id, inputs), tangents, strict=True))
-
-    def given(nodes: Sequence[Value]) -> list[Value]:
-        return [
-            filled(node.spec, 0.0) if tangent_of[id(node)] is None else tangent_of[id(node)]  # type: ignore[misc]
-            for node in nodes
-            if id(node) in directions
-        ]
-
-    live = [i for i, t in enumerate(outputs) if t is not None]
-    results = [
-        *body.outputs[:carries],
-        *(outputs[i] for i in live if i < carries),
-        *body.outputs[carries:],
-        *(outputs[i] for i in live if i >= carries),
-    ]
-    dual = Graph(
-        results,  # type: ignore[arg-type]
-        [*carry, *moved(carry), *elements, *moved(elements), *outers, *moved(outers), *steps],
-    )
-    node = apply(
-        y.op,
-        *operands[:carries],
-        *given(carry),
-        *operands[carries : carries + xs],
-        *given(elements),
-        *operands[carries + xs :],
-        *given(outers),
-        **{
-            **attrs,
-            "body": dual,
-            "carries": carries + len(moved(carry)),
-            "xs": xs + len(moved(elements)),
-        },
-    )
-    first = carries
-    second = carries + len([i for i in live if i < carries]) + len(body.outputs) - carries
-    index = {}
-    for i in live:
-        if i < carries:
-            index[i], first = first, first + 1
-        else:
-            index[i], second = second, second + 1
-    return [item(node, index[i]) if i in index else None for i in range(len(body.outputs))]
 
 
 def _call(specs: tuple[Spec, ...], spec: Spec, attrs: Attrs) -> Call:
@@ -329,8 +111,8 @@ _scan = general(
     "scan",
     _kernel,
     infer=_infer,
-    vjp=_vjp,
-    jvp=_jvp,
+    vjp=pull_back_loop,
+    jvp=push_forward_loop,
     call=_call,
     family="control",
     traits=(Trait.LOOPS,),
@@ -352,10 +134,11 @@ def scan(
     Parameters
     ----------
     body
-        ``body(carry, x) -> (carry, y)``, called once, with nodes that stand for any step. It may
-        use nodes from outside; what doesn't change from step to step is computed once.
+        ``body(carry, x) -> (carry, y)``, called with nodes that stand for any step: once, and once
+        more where it widens the dtype of a carry. It may use nodes from outside; what doesn't
+        change from step to step is computed once.
     init
-        The first carry: a node or array, or a list, tuple or mapping of them.
+        The first carry: a node, array or number, or a list, tuple or mapping of them.
     xs
         Sequences to loop over: one, a list, tuple or mapping, or None.
     length
@@ -374,18 +157,21 @@ def scan(
     >>> total, sums
     (Value(data=6.0, grad=None), Value(data=[1. 3. 6.], grad=None))
     """
-    first = [as_value(node) for node in _listed(init)]
     sequences = [as_value(node) for node in _listed(xs)]
     steps = _length(sequences, length)
-    closed, outer, structure = _traced(body, init, first, xs, sequences)
-    first = [
-        _widened(node, after, position)
-        for position, (node, after) in enumerate(zip(first, closed.outputs, strict=False))
-    ]
-    if any(
-        node.spec.dtype != own.spec.dtype for node, own in zip(first, closed.inputs, strict=False)
-    ):
+    given = _listed(init)
+    first = [_first_carry(entry, sequences) for entry in given]
+    while True:
         closed, outer, structure = _traced(body, init, first, xs, sequences)
+        widened = [
+            _widened(entry, node, after, position, sequences)
+            for position, (entry, node, after) in enumerate(
+                zip(given, first, closed.outputs, strict=False)
+            )
+        ]
+        if all(now is node for now, node in zip(widened, first, strict=True)):
+            break
+        first = widened
     counted = bool(closed.inputs) and closed.inputs[-1].name == "step"
     named = {name: atom for node in closed.nodes for name, atom in _names(node)}
     node = _scan(
@@ -446,11 +232,28 @@ def _length(sequences: Sequence[Value], length: Any) -> Dim:
     return steps
 
 
-def _widened(node: Value, after: Value, position: int) -> Value:
+def _first_carry(entry: object, sequences: Sequence[Value]) -> Value:
+    """Make a node of a first carry; a Python float takes on the dtype of the sequences."""
+    if type(entry) is not float:
+        return as_value(entry)  # type: ignore[arg-type]
+    return as_value(entry, _float_beside(sequences))
+
+
+def _float_beside(sequences: Sequence[Value]) -> DType:
+    dtypes = [node.spec.dtype for node in sequences if node.spec.dtype.kind == "f"]
+    dtype: DType = np.result_type(*dtypes, 0.0)
+    return dtype
+
+
+def _widened(
+    entry: object, node: Value, after: Value, position: int, sequences: Sequence[Value]
+) -> Value:
     """Give a first carry the dtype that the body gives it, where that only widens it."""
     before, dtype = node.spec.dtype, after.spec.dtype
     if before == dtype:
         return node
+    if type(entry) is int and before.kind == "i" and dtype.kind == "f":
+        return _first_carry(float(entry), sequences)
     if np.result_type(before, dtype) != dtype:
         raise DTypeError(
             f"scan: carry {position} goes in as {before.name} and comes out as {dtype.name}."

@@ -5,7 +5,7 @@ The oracle that compiled programs are tested against, and what folds constants.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -28,10 +28,12 @@ def interpret(
     feeds: Mapping[str, Array],
     lengths: Mapping[str, int] = _NO_LENGTHS,
     held: Mapping[int, Array] = _NOTHING_HELD,
+    compute: Callable[..., Any] = compute_node,
 ) -> list[Any]:
     """Compute a graph's outputs from arrays by name; *lengths* gives the named lengths.
 
-    *held* gives, by the id of their cells, arrays that stand for variables' own.
+    *held* gives, by the id of their cells, arrays that stand for variables' own; *compute* runs a
+    node, as `compute_node` does.
     """
     known: dict[int, Any] = {}
     lengths = dict(lengths)
@@ -46,9 +48,8 @@ def interpret(
         elif not node.operands and node.name in feeds:
             known[id(node)] = np.asarray(feeds[str(node.name)], node.spec.dtype)
         else:
-            known[id(node)] = compute_node(
-                node, [known[id(operand)] for operand in node.operands], lengths
-            )
+            operands = [known[id(operand)] for operand in node.operands]
+            known[id(node)] = compute(node, operands, lengths)
             if Trait.DATA_SHAPED in node.op.traits:
                 _bind_lengths(node, known[id(node)], lengths)
     return [known[id(node)] for node in graph.outputs]

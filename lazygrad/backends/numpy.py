@@ -19,14 +19,21 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import LazygradError, OperationError
+from ..errors import LazygradError
 from ..ir.cell import Cell
 from ..ir.compute import concrete_attrs
+from ..ir.describe import failed_operation
 from ..ir.op import OUT, Array, Call, In, Trait, Writes
 from ..lengths import Length, evaluate
 from ..schedule.bodies import body_schedule
-from ..schedule.buffers import ALIGNMENT, Kind, Plan, is_data_dependent, require_equal
-from ..schedule.buffers import plan as make_plan
+from ..schedule.buffers import (
+    ALIGNMENT,
+    Kind,
+    Plan,
+    is_data_dependent,
+    plan as make_plan,
+    require_equal,
+)
 from ..schedule.steps import Schedule, Section, Step
 from ..spec import Spec
 from .loops import loop_over
@@ -85,13 +92,8 @@ class Executable:
         step = self._failed_step(error)
         if step is None:
             return error
-        shapes = ", ".join(str(self.schedule.specs[number]) for number in step.reads)
-        where = "" if step.note.line is None else f", made at {step.note.line}"
-        wrapped = OperationError(
-            f"{step.op.name}({shapes}){where}, raised {type(error).__name__}: {error}"
-        )
-        wrapped.__cause__ = error
-        return wrapped
+        specs = [self.schedule.specs[number] for number in step.reads]
+        return failed_operation(step.op.name, specs, step.note.line, error)
 
     def _failed_step(self, error: Exception) -> Step | None:
         trace = error.__traceback__
@@ -143,6 +145,7 @@ class _Emitter:
         self.looped = not timed and len(schedule.steps) > LOOPED_STEPS and all(
             storage.kind is not Kind.FRESH for storage in plan.storage
         )
+        self.takes_feeds = not feeds_kept
         self.feeds_kept = feeds_kept or len(schedule.steps) > LINES_PER_FUNCTION
         self.arrays: dict[int, Array] = {}
         self.namespace: dict[str, Any] = {"getrefcount": getrefcount, "np": np, "deque": deque}
@@ -210,7 +213,8 @@ class _Emitter:
     def _slot(self, arena: Array, number: int, offset: int) -> Array:
         spec = self.schedule.specs[number]
         shape = self.plan.shapes[number] or ()
-        return np.ndarray(shape, spec.dtype, buffer=arena.data, offset=offset)
+        slot: Array = np.ndarray(shape, spec.dtype, buffer=arena.data, offset=offset)
+        return slot
 
     def _bind(self, number: int, array: Array) -> None:
         self.arrays[number] = array
@@ -228,9 +232,12 @@ class _Emitter:
         return functions
 
     def _write_section(self, section: Section, start: int, is_last: bool) -> None:
-        arguments = ""
-        if not self.feeds_kept:
-            arguments = ", ".join(f"f{number}" for _, number in self.schedule.feeds)
+        feeds = [number for _, number in self.schedule.feeds] if self.takes_feeds else []
+        arguments = ", ".join(f"f{number}" for number in feeds)
+        entry: list[tuple[str, Step | None]] = []
+        if self.feeds_kept:
+            # Functions that share the work find the feeds, as all else, among the globals.
+            entry = [(f"np.copyto({self.names[number]}, f{number})", None) for number in feeds]
         body = self._pool_lines(range(start, section.stop))
         if self.looped:
             body += self._loop(start, section)
@@ -240,16 +247,15 @@ class _Emitter:
                     body += self._clocked(index, self._step_lines(self.schedule.steps[index]))
         tail = self._commit_lines() if is_last else []
         tail.append((f"return ({''.join(self._handed(n) + ', ' for n in section.outputs)})", None))
-        chunks = [
-            body[i : i + LINES_PER_FUNCTION] for i in range(0, len(body), LINES_PER_FUNCTION)
-        ]
+        size = LINES_PER_FUNCTION if self.feeds_kept else max(1, len(body))
+        chunks = [body[i : i + size] for i in range(0, len(body), size)]
         if len(chunks) <= 1:
-            self._function(section.name, arguments, [*body, *tail])
+            self._function(section.name, arguments, [*entry, *body, *tail])
             return
         for position, chunk in enumerate(chunks):
             self._function(f"{section.name}_{position}", "", chunk)
         calls = [(f"{section.name}_{position}()", None) for position in range(len(chunks))]
-        self._function(section.name, arguments, [*calls, *tail])
+        self._function(section.name, arguments, [*entry, *calls, *tail])
 
     def _function(
         self, name: str, arguments: str, body: list[tuple[str, Step | None]]

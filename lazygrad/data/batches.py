@@ -1,17 +1,21 @@
 """Cut arrays into minibatches and into a training and a test part. Rows stay together."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping
 from operator import index
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from lazygrad.errors import ShapeError
 
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
 __all__ = ["minibatches", "train_test_split"]
 
-Array: TypeAlias = npt.NDArray[Any]
+Array: TypeAlias = "npt.NDArray[Any]"
 
 
 def minibatches(

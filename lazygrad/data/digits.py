@@ -1,10 +1,14 @@
 """The packaged handwritten digits. ``DIGITS.md`` beside this file says where they come from."""
 
+from __future__ import annotations
+
 from importlib.resources import files
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 __all__ = ["Digits", "digits"]
 

@@ -5,13 +5,16 @@ Knows NumPy; knows nothing of nodes.
 
 from __future__ import annotations
 
+import sys
+from typing import Any
+
 import numpy as np
 
 from ..errors import DTypeError, ShapeError
 from ..spec import DType, as_dtype
 from .op import Array
 
-__all__ = ["cast_array", "plain_array"]
+__all__ = ["cast_array", "integer_limits", "plain_array"]
 
 
 def plain_array(data: object) -> Array:
@@ -29,6 +32,12 @@ def plain_array(data: object) -> Array:
     return data
 
 
+def integer_limits(dtype: DType) -> tuple[int, int]:
+    """Give the smallest and the largest number of an integer dtype."""
+    limits: Any = np.iinfo(dtype)  # type: ignore[type-var]
+    return int(limits.min), int(limits.max)
+
+
 def cast_array(array: Array, dtype: DType) -> Array:
     """Convert bools to anything, integers to floats, floats to floats, and integers that fit.
 
@@ -37,8 +46,8 @@ def cast_array(array: Array, dtype: DType) -> Array:
     if array.dtype == dtype:
         return array
     if array.dtype.kind in "iu" and dtype.kind in "iu":
-        limits = np.iinfo(dtype)
-        if array.size and not limits.min <= int(array.min()) <= int(array.max()) <= limits.max:
+        least, most = integer_limits(dtype)
+        if array.size and not least <= int(array.min()) <= int(array.max()) <= most:
             raise DTypeError(f"values from {array.min()} to {array.max()} don't fit {dtype.name}.")
     elif array.dtype.kind != "b" and dtype.kind != "f":
         raise DTypeError(
@@ -50,8 +59,10 @@ def cast_array(array: Array, dtype: DType) -> Array:
 
 
 def _unwrapped(data: object) -> Array:
-    if isinstance(data, np.ma.MaskedArray):
-        if np.ma.is_masked(data):
+    # Whoever has a masked array has imported the module; nobody else should wait for it.
+    masked = sys.modules.get("numpy.ma")
+    if masked is not None and isinstance(data, masked.MaskedArray):
+        if masked.is_masked(data):
             raise DTypeError(
                 "a masked array with masked entries has no value there;"
                 " fill it first, for example data.filled(0)."

@@ -31,8 +31,8 @@ def compute_node(
     if op.writes is not Writes.OUT:
         return op.kernel(*operands, **attrs)
     out = (
-        tuple(_empty(spec, lengths) for spec in node.spec)
-        if type(node.spec) is tuple
+        tuple(_empty(spec, lengths) for spec in node.specs)
+        if node.several
         else _empty(node.spec, lengths)
     )
     op.kernel(*operands, out=out, **attrs)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ..errors import GraphError, SymbolicError
+from ..errors import GraphError, OperationError, SymbolicError
+from ..location import Location
+from ..spec import Spec
 
 if TYPE_CHECKING:
     from .op import Op
     from .value import Value
 
-__all__ = ["describe", "label", "located", "symbolic_error"]
+__all__ = ["describe", "failed_operation", "label", "located", "symbolic_error"]
 
 
 def _is_number(value: Value) -> bool:
@@ -42,6 +44,17 @@ def located(error: GraphError, op: Op | str, operands: Sequence[Value]) -> Graph
         if not _is_number(operand)
     )
     return type(error)("\n".join([f"{name}({', '.join(labels)}): {error}", *rows]))
+
+
+def failed_operation(
+    name: str, specs: Sequence[Spec], line: Location | None, error: Exception
+) -> OperationError:
+    """Word what a kernel raised: which operation, on what, made where."""
+    shapes = ", ".join(map(str, specs))
+    where = "" if line is None else f", made at {line}"
+    wrapped = OperationError(f"{name}({shapes}){where}, raised {type(error).__name__}: {error}")
+    wrapped.__cause__ = error
+    return wrapped
 
 
 def symbolic_error(value: Value, what: str, instead: str) -> SymbolicError:

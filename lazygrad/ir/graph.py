@@ -6,6 +6,7 @@ Walks are loops: a chain of a hundred thousand nodes is an ordinary graph.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter
 from typing import Any
 
 from ..errors import DuplicateNameError
@@ -31,17 +32,14 @@ def ancestors(results: Iterable[Value], stop: Iterable[Value] = ()) -> list[Valu
     stack = list(results)
     while stack:
         node = stack.pop()
-        if id(node) in seen:
+        key = id(node)
+        if key in seen:
             continue
-        seen[id(node)] = node
-        if id(node) not in barrier:
+        seen[key] = node
+        if key not in barrier:
             stack.extend(node.operands)
     # A node is younger than its operands, so age is a valid order, and the one of writing.
-    return sorted(seen.values(), key=_serial)
-
-
-def _serial(node: Value) -> int:
-    return node.serial
+    return sorted(seen.values(), key=attrgetter("serial"))
 
 
 class Graph:

@@ -8,7 +8,7 @@ keep, or is an operator.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ArrayMethods"]
 
+build: Callable[..., Value] = call
+"""`call` for public functions that give a node."""
+
 
 class ArrayMethods:
     """Operators and methods of a node, after those of a NumPy array."""
@@ -31,135 +34,138 @@ class ArrayMethods:
     __slots__ = ()
 
     if TYPE_CHECKING:
-        # The record that carries these methods.
-        shape: Shape
-        ndim: int
-        data: Any
+        # What the record that carries these methods has.
         op: Any
         attrs: Any
 
+        @property
+        def shape(self) -> Shape: ...
+
+        @property
+        def ndim(self) -> int: ...
+
     def __add__(self, other: object) -> Value:
-        return call("add", self, other)
+        return build("add", self, other)
 
     def __radd__(self, other: object) -> Value:
-        return call("add", other, self)
+        return build("add", other, self)
 
     def __sub__(self, other: object) -> Value:
-        return call("subtract", self, other)
+        return build("subtract", self, other)
 
     def __rsub__(self, other: object) -> Value:
-        return call("subtract", other, self)
+        return build("subtract", other, self)
 
     def __mul__(self, other: object) -> Value:
-        return call("multiply", self, other)
+        return build("multiply", self, other)
 
     def __rmul__(self, other: object) -> Value:
-        return call("multiply", other, self)
+        return build("multiply", other, self)
 
     def __truediv__(self, other: object) -> Value:
-        return call("divide", self, other)
+        return build("divide", self, other)
 
     def __rtruediv__(self, other: object) -> Value:
-        return call("divide", other, self)
+        return build("divide", other, self)
 
     def __floordiv__(self, other: object) -> Value:
-        return call("floor_divide", self, other)
+        return build("floor_divide", self, other)
 
     def __rfloordiv__(self, other: object) -> Value:
-        return call("floor_divide", other, self)
+        return build("floor_divide", other, self)
 
     def __mod__(self, other: object) -> Value:
-        return call("remainder", self, other)
+        return build("remainder", self, other)
 
     def __rmod__(self, other: object) -> Value:
-        return call("remainder", other, self)
+        return build("remainder", other, self)
 
     def __divmod__(self, other: object) -> tuple[Value, Value]:
-        return call("floor_divide", self, other), call("remainder", self, other)
+        return build("floor_divide", self, other), call("remainder", self, other)
 
     def __rdivmod__(self, other: object) -> tuple[Value, Value]:
-        return call("floor_divide", other, self), call("remainder", other, self)
+        return build("floor_divide", other, self), call("remainder", other, self)
 
     def __pow__(self, other: object) -> Value:
-        return call("power", self, other)
+        return build("power", self, other)
 
     def __rpow__(self, other: object) -> Value:
-        return call("power", other, self)
+        return build("power", other, self)
 
     def __matmul__(self, other: object) -> Value:
-        return call("matmul", self, other)
+        return build("matmul", self, other)
 
     def __rmatmul__(self, other: object) -> Value:
-        return call("matmul", other, self)
+        return build("matmul", other, self)
 
     def __neg__(self) -> Value:
-        return call("negative", self)
+        return build("negative", self)
 
     def __pos__(self) -> Value:
-        return call("positive", self)
+        return build("positive", self)
 
     def __abs__(self) -> Value:
-        return call("absolute", self)
+        return build("absolute", self)
 
     def __invert__(self) -> Value:
-        return call("invert", self)
+        return build("invert", self)
 
     def __and__(self, other: object) -> Value:
-        return call("bitwise_and", self, other)
+        return build("bitwise_and", self, other)
 
     def __rand__(self, other: object) -> Value:
-        return call("bitwise_and", other, self)
+        return build("bitwise_and", other, self)
 
     def __or__(self, other: object) -> Value:
-        return call("bitwise_or", self, other)
+        return build("bitwise_or", self, other)
 
     def __ror__(self, other: object) -> Value:
-        return call("bitwise_or", other, self)
+        return build("bitwise_or", other, self)
 
     def __xor__(self, other: object) -> Value:
-        return call("bitwise_xor", self, other)
+        return build("bitwise_xor", self, other)
 
     def __rxor__(self, other: object) -> Value:
-        return call("bitwise_xor", other, self)
+        return build("bitwise_xor", other, self)
 
     def __lshift__(self, other: object) -> Value:
-        return call("left_shift", self, other)
+        return build("left_shift", self, other)
 
     def __rlshift__(self, other: object) -> Value:
-        return call("left_shift", other, self)
+        return build("left_shift", other, self)
 
     def __rshift__(self, other: object) -> Value:
-        return call("right_shift", self, other)
+        return build("right_shift", self, other)
 
     def __rrshift__(self, other: object) -> Value:
-        return call("right_shift", other, self)
+        return build("right_shift", other, self)
 
     def __lt__(self, other: object) -> Value:
-        return call("less", self, other)
+        return build("less", self, other)
 
     def __le__(self, other: object) -> Value:
-        return call("less_equal", self, other)
+        return build("less_equal", self, other)
 
     def __gt__(self, other: object) -> Value:
-        return call("greater", self, other)
+        return build("greater", self, other)
 
     def __ge__(self, other: object) -> Value:
-        return call("greater_equal", self, other)
+        return build("greater_equal", self, other)
 
     def __eq__(self, other: object) -> Value:  # type: ignore[override]
-        return call("equal", self, other)
+        return build("equal", self, other)
 
     def __ne__(self, other: object) -> Value:  # type: ignore[override]
-        return call("not_equal", self, other)
+        return build("not_equal", self, other)
 
     # Nodes are found by identity, in dicts and sets too, although == is elementwise.
     __hash__ = object.__hash__
 
     def __round__(self, decimals: int = 0) -> Value:
-        return call("round", self, decimals)
+        return build("round", self, decimals)
 
     def __getitem__(self, index: object) -> Value:
-        return call("getitem", self, index)
+        return build("getitem", self, index)
 
     def __setitem__(self, index: object, data: object) -> None:
         raise SymbolicError(
@@ -175,12 +181,12 @@ class ArrayMethods:
     @property
     def T(self) -> Value:
         """The axes in reverse order."""
-        return call("transpose", self)
+        return build("transpose", self)
 
     @property
     def mT(self) -> Value:
         """The last two axes swapped."""
-        return call("matrix_transpose", self)
+        return build("matrix_transpose", self)
 
     @property
     def size(self) -> Any:
@@ -219,10 +225,10 @@ class ArrayMethods:
         )
 
     def __float__(self) -> float:
-        return float(call("concrete", self, "float"))
+        return float(np.asarray(call("concrete", self, "float")).item())
 
     def __int__(self) -> int:
-        return int(call("concrete", self, "int"))
+        return int(np.asarray(call("concrete", self, "int")).item())
 
     def item(self) -> Any:
         """Give the value of a single-element node as a Python number."""
@@ -244,7 +250,7 @@ class ArrayMethods:
                 f"np.{ufunc.__name__}(..., out=) would write a node's value into an array;"
                 " leave out= away and use the node that the call gives."
             )
-        return call("numpy_ufunc", ufunc, method, inputs, kwargs)
+        return build("numpy_ufunc", ufunc, method, inputs, kwargs)
 
     def __array_function__(
         self, function: Any, types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -273,20 +279,20 @@ class ArrayMethods:
 
     def astype(self, dtype: DTypeLike) -> Value:
         """Convert to another element type."""
-        return call("astype", self, dtype)
+        return build("astype", self, dtype)
 
     def copy(self) -> Value:
         """Give a node of equal value."""
-        return call("copy", self)
+        return build("copy", self)
 
     def reshape(self, *shape: Any) -> Value:
         """Give the elements in row-major order another shape; -1 is worked out."""
-        return call("reshape", self, shape[0] if len(shape) == 1 else shape)
+        return build("reshape", self, shape[0] if len(shape) == 1 else shape)
 
     def transpose(self, *axes: Any) -> Value:
         """Reorder the axes; without arguments, reverse them."""
         order = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes or None
-        return call("transpose", self, order)
+        return build("transpose", self, order)
 
 
 def _suggestion(name: str) -> str:

@@ -10,6 +10,7 @@ import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
@@ -21,11 +22,11 @@ if TYPE_CHECKING:
     from .value import Value
 
 __all__ = [
+    "FUNCTIONS",
+    "NUMPY_FUNCTIONS",
     "OUT",
     "Array",
     "Attrs",
-    "FUNCTIONS",
-    "NUMPY_FUNCTIONS",
     "Call",
     "In",
     "JointRule",
@@ -39,6 +40,7 @@ __all__ = [
     "implements",
     "lookup",
     "public",
+    "public_later",
     "register",
     "table",
 ]
@@ -212,6 +214,15 @@ def table() -> Mapping[str, Op]:
 def public(function: Callable[..., Any], name: str | None = None) -> None:
     """Let methods of a node find *function* by its name."""
     FUNCTIONS[name or function.__name__] = function
+
+
+def public_later(module: str, name: str) -> None:
+    """Let methods find the function *name* of a module that is imported at its first call."""
+
+    def first_call(*operands: object, **options: object) -> Any:
+        return getattr(import_module(module), name)(*operands, **options)
+
+    FUNCTIONS[name] = first_call
 
 
 def implements(*numpy_functions: object) -> Callable[[_Function], _Function]:

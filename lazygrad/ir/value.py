@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from ..errors import DTypeError, GraphError, OptionError
 from ..lengths import Dim, Length, collecting
 from ..location import Location, user_location
 from ..spec import DType, DTypeLike, Shape, Spec, TupleSpec, as_dtype, as_shape
-from .arrays import plain_array
+from .arrays import integer_limits, plain_array
 from .cell import Cell
 from .describe import describe, label, located
 from .flat import deep_copy, reduce_node
@@ -213,6 +213,16 @@ class Value(ArrayMethods):
             spec = Spec(array.shape, array.dtype)
             _initialize(self, VARIABLE, (), {}, spec, name=name, cell=Cell(array))
         self.requires_grad = _may_require_grad(spec.dtype, requires_grad)
+
+    @property
+    def several(self) -> bool:
+        """Whether the operation gives a tuple of results, which `item` nodes take apart."""
+        return isinstance(cast(object, self.spec), tuple)
+
+    @property
+    def specs(self) -> TupleSpec:
+        """The spec of every result."""
+        return cast(TupleSpec, self.spec) if self.several else (self.spec,)
 
     @property
     def shape(self) -> Shape:
@@ -429,8 +439,8 @@ def as_value(data: object, dtype: DType | None = None) -> Value:
     if dtype is None:
         return constant(data)
     if isinstance(data, int) and dtype.kind in "iu":
-        limits = np.iinfo(dtype)
-        if not limits.min <= data <= limits.max:
+        least, most = integer_limits(dtype)
+        if not least <= data <= most:
             raise DTypeError(f"the number {data} doesn't fit {dtype.name}.")
     return constant(data, dtype=dtype)
 

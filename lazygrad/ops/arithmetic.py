@@ -15,7 +15,7 @@ import numpy as np
 from ..ir.op import OUT, Array, Attrs, Call, In, Operand, Trait, call, implements, public
 from ..ir.value import CONSTANT, LENGTH, Value, apply, as_value, constant, literal, weak_operands
 from ..spec import DType, DTypeLike, Spec, as_dtype, cotangent_dtype
-from .forms import elementwise
+from .forms import NodeFunction, elementwise
 
 __all__ = [
     "absolute",
@@ -286,7 +286,7 @@ absolute = elementwise(
 fabs = elementwise(
     "fabs", np.fabs, diff=lambda t, y, x: t * sign(x), doc="The distance from zero, as a float."
 )
-sign = elementwise("sign", np.sign, diff=_zero, doc="-1, 0 or 1 by the sign; derivative 0.")
+sign: NodeFunction = elementwise("sign", np.sign, diff=_zero, doc="-1, 0 or 1 by the sign; derivative 0.")
 floor = elementwise("floor", np.floor, diff=_zero, doc="The integer below; derivative 0.")
 ceil = elementwise("ceil", np.ceil, diff=_zero, doc="The integer above; derivative 0.")
 trunc = elementwise("trunc", np.trunc, diff=_zero, doc="The integer towards 0; derivative 0.")
@@ -312,16 +312,20 @@ fmod = elementwise(
     domain=((-3.0, 3.0), (0.5, 3.0)),
     doc="What truncated division leaves, with the dividend's sign.",
 )
-copysign = elementwise(
+copysign: NodeFunction = elementwise(
     "copysign",
     np.copysign,
     diff=(lambda t, z, x, y: t * sign(x) * copysign(1.0, y), _zero),
     doc="The first value's distance from zero with the second's sign.",
 )
+def _heaviside_at_zero(t: Value, z: Value, x: Value, y: Value) -> Value:
+    return where(x == 0, t, 0)
+
+
 heaviside = elementwise(
     "heaviside",
     np.heaviside,
-    diff=(_zero, lambda t, z, x, y: where(x == 0, t, 0)),
+    diff=(_zero, _heaviside_at_zero),
     doc="0 below zero, 1 above, and the second value at zero.",
 )
 
@@ -338,8 +342,8 @@ def _zeros(shape: tuple[int, ...], dtype: DType) -> Array:
 
 
 def _relu_call(specs: tuple[Spec, ...], spec: Spec, attrs: Attrs) -> Call:
-    is_small = spec.is_static and math.prod(spec.shape) <= _SPREAD_ZEROS  # type: ignore[arg-type]
-    zeros = _zeros(spec.shape if is_small else (), spec.dtype)  # type: ignore[arg-type]
+    is_small = spec.is_static and math.prod(spec.shape) <= _SPREAD_ZEROS
+    zeros = _zeros(spec.shape if is_small else (), spec.dtype)
     return Call(np.maximum, (In(0), zeros), out_by_name=True)
 
 
@@ -395,15 +399,15 @@ def _where_support(index: int, condition: Value, x: Value, y: Value) -> Value | 
     return condition if index == 1 else ~condition
 
 
-_where = elementwise(
+_where: NodeFunction = elementwise(
     "where",
     _choose,
     operands=3,
     dtype=lambda condition, x, y: np.result_type(x, y),
     diff=(
         None,
-        lambda t, z, c, x, y: where(c, t, zeros_like(t)),
-        lambda t, z, c, x, y: where(c, zeros_like(t), t),
+        lambda t, z, c, x, y: _where(c, t, zeros_like(t)),
+        lambda t, z, c, x, y: _where(c, zeros_like(t), t),
     ),
     # The result may be written over y, which is read first, but not over x or the condition.
     reusable=(2,),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ..errors import DTypeError
@@ -9,7 +11,8 @@ from ..ir.op import OUT, Array, Call, In, Operand, Writes, public
 from ..ir.value import Value, as_value, weak_operands
 from ..spec import Spec, require_same_shape
 from .arithmetic import zeros_like
-from .forms import elementwise, general
+from .batching import batch_by_broadcasting, repeated
+from .forms import NodeFunction, elementwise, general
 
 __all__ = ["by_mode", "copy", "stop_gradient"]
 
@@ -19,6 +22,7 @@ _stop_gradient = general(
     infer=lambda x: x,
     vjp=None,
     jvp=None,
+    batch=batch_by_broadcasting("stop_gradient"),
     writes=Writes.VIEW,
     doc="The value itself, as a constant to every derivative.",
 )
@@ -28,7 +32,7 @@ def stop_gradient(x: Operand) -> Value:
     """Give *x* as a constant to every derivative.
 
     >>> x = Value(3.0)
-    >>> (x * stop_gradient(x)).backward(); x.grad
+    >>> (x * stop_gradient(x)).backward(); print(x.grad)
     3.0
     """
     return _stop_gradient(as_value(x))
@@ -67,7 +71,15 @@ def _switch_infer(flag: Spec, train: Spec, evaluate: Spec) -> Spec:
     return train
 
 
-_by_mode = general(
+def _batched_switch(
+    is_batched: Sequence[bool], flag: Value, train: Value, evaluate: Value
+) -> Value | None:
+    if is_batched[0]:
+        return None
+    return _by_mode(flag, *repeated(is_batched[1:], (train, evaluate)))
+
+
+_by_mode: NodeFunction = general(
     "by_mode",
     _switch,
     infer=_switch_infer,
@@ -81,6 +93,7 @@ _by_mode = general(
         lambda t, y, flag, train, evaluate: _by_mode(flag, t, zeros_like(t)),
         lambda t, y, flag, train, evaluate: _by_mode(flag, zeros_like(t), t),
     ),
+    batch=_batched_switch,
     family="control",
     doc="One value when training, another otherwise.",
 )

@@ -16,6 +16,7 @@ from ..ir.op import OUT, Array, Attrs, Call, In, Operand, Trait, call, implement
 from ..ir.value import Value, as_value
 from ..spec import DType, DTypeLike, Spec, normalize_axis, product, require_same_shape
 from .arithmetic import astype
+from .batching import batch_by_shifting
 from .forms import NodeFunction, general, linear
 from .shape import reshape
 
@@ -71,6 +72,7 @@ _cumsum: NodeFunction = linear(
     call=_cumulative_call(np.add, _cumsum_kernel),
     cost=lambda out, x, **attrs: product(x.shape),
     variants=({"axis": 0, "reverse": False}, {"axis": 1, "reverse": True}),
+    batch=batch_by_shifting("cumsum"),
     doc="The sums of all elements up to each, or from each on, along an axis.",
 )
 
@@ -88,6 +90,7 @@ _shift: NodeFunction = linear(
     transpose=lambda g, x, *, axis, reverse: _shift(g, axis=axis, reverse=not reverse),
     traits=(Trait.MOVES_MASK,),
     variants=({"axis": 0, "reverse": False}, {"axis": 1, "reverse": True}),
+    batch=batch_by_shifting("_shift"),
     doc="The elements one place further along an axis, after a zero.",
 )
 
@@ -143,6 +146,7 @@ _recurrence: NodeFunction = general(
     cost=lambda out, a, b, **attrs: 2 * product(out.shape),
     domain=((-1.5, 1.5), (-3.0, 3.0)),
     variants=({"axis": 0, "reverse": False}, {"axis": 1, "reverse": True}),
+    batch=batch_by_shifting("_recurrence"),
     doc="s[i] = a[i] * s[i - 1] + b[i] along an axis, from s[-1] = 0; a[0] is never used.",
 )
 
@@ -193,6 +197,7 @@ _cumprod: NodeFunction = general(
         {"axis": 1, "reverse": False, "exclusive": True},
         {"axis": 0, "reverse": True, "exclusive": True},
     ),
+    batch=batch_by_shifting("cumprod"),
     doc="The products of all elements up to each, or from each on, along an axis.",
 )
 
@@ -253,6 +258,7 @@ def _holders(name: str, ufunc: np.ufunc, what: str) -> NodeFunction:
         infer=lambda x, *, axis: Spec(x.shape, np.dtype(np.intp)),
         vjp=None,
         jvp=None,
+        batch=batch_by_shifting(name),
         cost=lambda out, x, **attrs: 4 * product(x.shape),
         variants=({"axis": 0}, {"axis": 1}),
         doc=f"Where, along an axis, the {what} up to each element was first reached.",

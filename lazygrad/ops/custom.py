@@ -63,7 +63,8 @@ def custom_op(
     ----------
     result
         ``(*specs, **attributes)`` gives the result's `Spec`, or a tuple of them for several
-        results. By default the operands' broadcast shape and promoted dtype.
+        results. By default the operands' broadcast shape and promoted dtype; numbers then take on
+        the dtype of the other operands.
     vjp
         ``(g, y, *operands, **attributes)`` gives, for the cotangent *g* of the result *y*, the
         cotangent of each operand as a tuple, None where nothing flows. All are nodes, so it is
@@ -133,7 +134,7 @@ def custom_op(
     )
     if kept:
         _register(op, origin)
-    return _node_function(op, function, signature)
+    return _node_function(op, function, signature, weak=result is None)
 
 
 def _checked_name(function: Callable[..., Any], name: object) -> str:
@@ -162,7 +163,7 @@ def _register(op: Op, origin: tuple[str, str]) -> None:
     _origins[op.name] = origin
 
 
-def _node_function(op: Op, function: _Build, signature: inspect.Signature) -> _Build:
+def _node_function(op: Op, function: _Build, signature: inspect.Signature, *, weak: bool) -> _Build:
     """Give the function that the user calls on nodes."""
 
     @functools.wraps(function)
@@ -172,13 +173,13 @@ def _node_function(op: Op, function: _Build, signature: inspect.Signature) -> _B
         except TypeError as error:
             raise TypeError(f"{op.name}: {error}") from None
         bound.apply_defaults()
-        return _applied(op, bound.args, bound.kwargs)
+        return _applied(op, bound.args, bound.kwargs, weak)
 
     build.op = op  # type: ignore[attr-defined]
     return build  # type: ignore[return-value]
 
 
-def _applied(op: Op, operands: Sequence[Any], attrs: Attrs) -> Results:
+def _applied(op: Op, operands: Sequence[Any], attrs: Attrs, weak: bool) -> Results:
     for key, value in attrs.items():
         if not _is_hashable(value):
             raise OptionError(
@@ -187,7 +188,7 @@ def _applied(op: Op, operands: Sequence[Any], attrs: Attrs) -> Results:
             )
     if any(operand is None for operand in operands):
         raise OptionError(f"{op.name}: None is no operand.")
-    node = apply(op, *weak_operands(operands), **attrs)
+    node = apply(op, *(weak_operands(operands) if weak else operands), **attrs)
     return _items(node)
 
 
@@ -279,7 +280,7 @@ def _inference(name: str, result: Callable[..., Any] | None) -> Callable[..., Sp
             return Spec(broadcast_shapes(*[spec.shape for spec in specs]), dtype)
         known = _length_names([spec.shape for spec in specs]) | _length_names(attrs.values())
         given = result(*specs, **attrs)
-        if isinstance(given, (tuple, list)):
+        if given and isinstance(given, (tuple, list)):
             return tuple(_read_spec(spec, known) for spec in given)
         return _read_spec(given, known)
 

@@ -19,6 +19,7 @@ from ..ir.value import Value, item
 from ..lengths import compare, minimum
 from ..spec import Spec, format_shape, product
 from .arithmetic import reciprocal
+from .batching import batch_by_broadcasting
 from .forms import NodeFunction, general
 from .linalg import (
     Parts,
@@ -84,6 +85,7 @@ _cholesky: NodeFunction = general(
     vjp=(_cholesky_vjp,),
     jvp=(_cholesky_jvp,),
     cost=cubic_cost,
+    batch=batch_by_broadcasting("cholesky"),
     doc="The lower triangle L with L @ L.T the given matrix.",
 )
 
@@ -150,6 +152,7 @@ _eigh: NodeFunction = general(
     vjp=_eigh_vjp,
     jvp=_eigh_jvp,
     cost=lambda out, x: 9 * cubic_cost(out, x),
+    batch=batch_by_broadcasting("eigh"),
     doc="Eigenvalues and eigenvectors of a symmetric matrix.",
 )
 
@@ -243,6 +246,7 @@ _svd: NodeFunction = general(
     vjp=_svd_vjp,
     jvp=_svd_jvp,
     cost=lambda out, x: 20 * product(x.shape) * x.shape[-1],
+    batch=batch_by_broadcasting("svd"),
     doc="Singular vectors and values of a matrix, the thin form.",
 )
 
@@ -333,6 +337,7 @@ _qr: NodeFunction = general(
     vjp=_qr_vjp,
     jvp=_qr_jvp,
     cost=lambda out, x: 4 * product(x.shape) * x.shape[-1],
+    batch=batch_by_broadcasting("qr"),
     doc="Orthonormal columns and an upper triangle whose product is the matrix.",
 )
 

@@ -7,7 +7,7 @@ Knows records and specs; knows no particular operation.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -26,13 +26,12 @@ from ..ir.op import (
     Rules,
     Trait,
     Writes,
-    lookup,
     public,
     register,
 )
-from ..ir.op import call as call_public
 from ..ir.value import Value, apply
 from ..spec import DType, Spec, as_dtype, broadcast_shapes, product
+from .batching import batch_by_broadcasting
 
 __all__ = ["NodeFunction", "bilinear", "elementwise", "general", "linear", "node_function"]
 
@@ -64,20 +63,6 @@ def _ufunc_dtype(ufunc: np.ufunc, dtypes: tuple[DType, ...]) -> DType:
     return as_dtype(result)
 
 
-def _batched_elementwise(
-    name: str, is_batched: Sequence[bool], *xs: Value, **attrs: Any
-) -> Value:
-    """Align the batch axis: an operand of lower rank gets axes of length 1 behind it."""
-    rank = max(x.ndim - batched for x, batched in zip(xs, is_batched, strict=True))
-    aligned = []
-    for x, batched in zip(xs, is_batched, strict=True):
-        missing = rank - (x.ndim - 1)
-        if batched and missing:
-            x = call_public("reshape", x, (x.shape[0], *(1,) * missing, *x.shape[1:]))
-        aligned.append(x)
-    return apply(lookup(name), *aligned, **attrs)
-
-
 def elementwise(
     name: str,
     kernel: Callable[..., Any],
@@ -102,16 +87,17 @@ def elementwise(
     gives what tangent or cotangent *t* becomes. *kernel* is a ufunc, or a function with the
     ufunc's convention ``(*arrays, out)``, which then also needs *dtype*, ``(*dtypes) -> dtype``.
     """
-    is_ufunc = isinstance(kernel, np.ufunc)
-    count = kernel.nin if is_ufunc else operands
-    intervals = (domain,) * count if isinstance(domain[0], (int, float)) else tuple(domain)
+    ufunc = kernel if isinstance(kernel, np.ufunc) else None
+    is_ufunc = ufunc is not None
+    count = operands if ufunc is None else ufunc.nin
+    intervals: Any = (domain,) * count if isinstance(domain[0], float) else tuple(domain)
 
     def infer(*specs: Spec, **attrs: Any) -> Spec:
         shape = broadcast_shapes(*[spec.shape for spec in specs])
         dtypes = tuple(spec.dtype for spec in specs)
         if dtype is not None:
             return Spec(shape, dtype(*dtypes, **attrs))
-        return Spec(shape, _ufunc_dtype(kernel, dtypes))
+        return Spec(shape, _ufunc_dtype(ufunc, dtypes))
 
     rules: Rules | None = (diff,) if callable(diff) else diff
     op = register(
@@ -124,7 +110,7 @@ def elementwise(
             vjp=rules,
             jvp=rules,
             support=support,
-            batch=partial(_batched_elementwise, name),
+            batch=batch_by_broadcasting(name),
             call=call,
             reusable=tuple(range(count)) if reusable is None and is_ufunc else reusable or (),
             cost=lambda out, *specs, **attrs: cost * product(out.shape),

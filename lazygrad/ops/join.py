@@ -21,6 +21,7 @@ from ..spec import (
     normalize_axis,
 )
 from .arithmetic import astype
+from .batching import batch_by_shifting
 from .forms import general
 from .indexing import getitem, take
 from .scatter import positional
@@ -109,6 +110,7 @@ _concatenate_nodes = general(
     cost=lambda out, *specs, **attrs: 0,
     domain=((-3.0, 3.0), (-3.0, 3.0)),
     variants=({"axis": 0}, {"axis": 1}),
+    batch=batch_by_shifting("concatenate"),
     doc="The operands one after another along an axis.",
 )
 

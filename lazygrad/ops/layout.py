@@ -14,6 +14,7 @@ from ..ir.op import Array, Operand, Trait, implements
 from ..ir.value import Value, as_value
 from ..lengths import Dim, Length, same
 from ..spec import DType, DTypeLike, Spec, normalize_axis
+from .batching import batch_by_broadcasting, batch_by_shifting
 from .forms import NodeFunction, general, linear
 from .indexing import take
 from .reduce import sum as sum_axes
@@ -57,10 +58,13 @@ def _pad_jvp(t: Value, y: Value, x: Value, *, widths: Widths, values: object) ->
     return _pad_node(t, widths=widths, values=((0, 0),) * x.ndim)
 
 
-_pad_node = general(
+_pad_node: NodeFunction = general(
     "pad",
     _pad,
     infer=_pad_infer,
+    batch=lambda flags, x, *, widths, values: _pad_node(
+        x, widths=((0, 0), *widths), values=((0, 0), *values)
+    ),
     vjp=(lambda g, y, x, *, widths, values: _pad_inner(g, x, widths),),
     jvp=(_pad_jvp,),
     family="shape",
@@ -250,6 +254,7 @@ _roll_node: NodeFunction = linear(
     traits=(Trait.MOVES_MASK,),
     array_api="roll",
     variants=({"shifts": (1,), "axes": (0,)}, {"shifts": (-2, 5), "axes": (1, 0)}),
+    batch=batch_by_shifting("roll"),
     doc="The elements moved along axes, those that leave one end coming back at the other.",
 )
 
@@ -304,6 +309,7 @@ _triangle_node: NodeFunction = linear(
     ),
     traits=(Trait.IDEMPOTENT,),
     variants=({"k": 0, "upper": False}, {"k": 1, "upper": True}, {"k": -1, "upper": True}),
+    batch=batch_by_broadcasting("triangle"),
     doc="The last two axes with zeros on one side of a diagonal.",
 )
 

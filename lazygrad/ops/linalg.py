@@ -21,6 +21,7 @@ from ..ir.value import Value, as_value, item
 from ..lengths import Dim, same
 from ..spec import Spec, broadcast_shapes, format_shape, product
 from .arithmetic import astype, zeros_like
+from .batching import batch_by_broadcasting, batch_by_repeating
 from .forms import NodeFunction, general
 from .products import matmul
 from .reduce import sum as sum_axes
@@ -130,6 +131,7 @@ _solve: NodeFunction = general(
     vjp=_solve_vjp,
     jvp=_solve_jvp,
     cost=cubic_cost,
+    batch=batch_by_broadcasting("solve"),
     doc="The solution x of a @ x = b.",
 )
 
@@ -165,6 +167,7 @@ _inv: NodeFunction = general(
     vjp=(lambda g, y, x: _inv_change(g, _T(y)),),
     jvp=(lambda t, y, x: _inv_change(t, y),),
     cost=cubic_cost,
+    batch=batch_by_broadcasting("inv"),
     doc="The inverse of a matrix.",
 )
 
@@ -213,6 +216,7 @@ _pinv: NodeFunction = general(
     jvp=(lambda t, y, x, **attrs: _pinv_change(t, y, x),),
     cost=lambda out, x, **attrs: 10 * product(x.shape) * x.shape[-1],
     variants=({"rcond": None, "hermitian": False},),
+    batch=batch_by_broadcasting("pinv"),
     doc="The Moore-Penrose inverse of a matrix.",
 )
 
@@ -249,6 +253,7 @@ _det: NodeFunction = general(
     vjp=(lambda g, y, x: _over_matrix(g) * _cofactor(x),),
     jvp=(lambda t, y, x: _inner(_cofactor(x), t),),
     cost=cubic_cost,
+    batch=batch_by_broadcasting("det"),
     doc="The determinant of a matrix.",
 )
 
@@ -309,6 +314,7 @@ _cofactor: NodeFunction = general(
     vjp=(lambda g, y, x: _cofactor_change(x, g),),
     jvp=(lambda t, y, x: _cofactor_change(x, t),),
     cost=lambda out, x: 20 * cubic_cost(out, x),
+    batch=batch_by_broadcasting("cofactor"),
     doc="The matrix of cofactors, the determinant's gradient; right at every rank.",
 )
 
@@ -354,6 +360,7 @@ _cofactor_change: NodeFunction = general(
     vjp=(lambda g, y, x, t: _third(x, t, g), lambda g, y, x, t: _cofactor_change(x, g)),
     jvp=(lambda s, y, x, t: _third(x, t, s), lambda s, y, x, t: _cofactor_change(x, s)),
     cost=lambda out, x, t: 30 * cubic_cost(out, x),
+    batch=batch_by_repeating("cofactor_change"),
     doc="The derivative of the cofactors along a direction; right at every rank.",
 )
 
@@ -403,6 +410,7 @@ _slogdet: NodeFunction = general(
     vjp=_slogdet_vjp,
     jvp=_slogdet_jvp,
     cost=lambda out, x: cubic_cost(out, x),
+    batch=batch_by_broadcasting("slogdet"),
     doc="Sign and logarithm of the absolute value of a determinant.",
 )
 
@@ -436,6 +444,7 @@ _rank: NodeFunction = general(
     vjp=None,
     jvp=None,
     variants=({"tol": None, "hermitian": False},),
+    batch=batch_by_broadcasting("matrix_rank"),
     doc="The number of singular values above a limit.",
 )
 

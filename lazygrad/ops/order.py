@@ -22,10 +22,11 @@ from ..spec import (
     require_same_shape,
 )
 from .arithmetic import equal, isnan, logical_or, where
+from .batching import batch_by_shifting
 from .cumulative import as_float
 from .forms import NodeFunction, general, linear
 from .reduce import gathered, reduced_shape
-from .shape import reshape
+from .shape import moveaxis, reshape
 
 __all__ = [
     "argsort",
@@ -61,6 +62,7 @@ _take_order: NodeFunction = linear(
     infer=_order_infer,
     transpose=lambda g, x, order, *, axis: _put_order(g, order, axis=axis),
     traits=(Trait.MOVES_MASK,),
+    batch=batch_by_shifting("_take_order"),
     doc="The elements along an axis in a given order, a permutation of each row's places.",
 )
 
@@ -70,6 +72,7 @@ _put_order: NodeFunction = linear(
     infer=_order_infer,
     transpose=lambda g, x, order, *, axis: _take_order(g, order, axis=axis),
     traits=(Trait.MOVES_MASK,),
+    batch=batch_by_shifting("_put_order"),
     doc="The elements along an axis put back to the places that a given order took them from.",
 )
 
@@ -87,6 +90,7 @@ _argsort: NodeFunction = general(
     cost=lambda out, x, **attrs: 20 * product(x.shape),
     array_api="argsort",
     variants=({"axis": 0}, {"axis": 1}),
+    batch=batch_by_shifting("argsort"),
     doc="The places along an axis from the smallest element to the largest; stable.",
 )
 
@@ -107,6 +111,7 @@ _sort: NodeFunction = general(
     cost=lambda out, x, **attrs: 10 * product(x.shape),
     array_api="sort",
     variants=({"axis": 0}, {"axis": 1}),
+    batch=batch_by_shifting("sort"),
     doc="The elements along an axis from the smallest to the largest; NaN last.",
 )
 
@@ -210,6 +215,7 @@ _pick: NodeFunction = linear(
     _pick_kernel,
     infer=lambda x, *, q: Spec((len(q), *x.shape[:-1]), x.dtype),
     transpose=lambda g, x, *, q: _spread(g, q=q, length=x.spec.shape[-1]),
+    batch=lambda flags, x, *, q: moveaxis(_pick(x, q=q), 1, 0),
     cost=lambda out, x, **attrs: 3 * product(out.shape),
     variants=({"q": (0.0, 0.3, 1.0)}, {"q": (0.5,)}),
     doc="Quantiles of ordered rows: between two elements, in proportion.",
@@ -220,6 +226,7 @@ _spread: NodeFunction = linear(
     _spread_kernel,
     infer=_spread_infer,
     transpose=lambda g, x, *, q, length: _pick(g, q=q),
+    batch=lambda flags, g, *, q, length: _spread(moveaxis(g, 0, 1), q=q, length=length),
     cost=lambda out, g, **attrs: 4 * product(g.shape),
     doc="Each quantile's part given to the elements of an ordered row that it lies between.",
 )
@@ -305,6 +312,8 @@ _searchsorted: NodeFunction = general(
     infer=_searchsorted_infer,
     vjp=None,
     jvp=None,
+    # One row is searched for everything; several rows are left to a loop.
+    batch=lambda flags, a, v, **attrs: None if flags[0] else _searchsorted(a, v, **attrs),
     cost=lambda out, a, v, **attrs: 20 * product(v.shape),
     array_api="searchsorted",
     domain=((-3.0, 3.0), (-3.0, 3.0)),

@@ -15,6 +15,7 @@ from ..errors import DTypeError
 from ..ir.op import OUT, Array, Attrs, Call, In, Operand, public
 from ..ir.value import Value, as_value
 from ..spec import Spec, normalize_axes, product
+from .batching import batch_by_shifting
 from .cumulative import as_float
 from .elementary import exp
 from .forms import NodeFunction, general
@@ -115,6 +116,7 @@ _softmax: NodeFunction = general(
     reusable=(0,),
     cost=lambda out, x, **attrs: 14 * product(x.shape),
     variants=_VARIANTS,
+    batch=batch_by_shifting("softmax"),
     doc="exp(x) / sum(exp(x)) along axes.",
 )
 
@@ -127,6 +129,7 @@ _log_softmax: NodeFunction = general(
     call=_log_softmax_call,
     cost=lambda out, x, **attrs: 14 * product(x.shape),
     variants=_VARIANTS,
+    batch=batch_by_shifting("log_softmax"),
     doc="x - log(sum(exp(x))) along axes.",
 )
 

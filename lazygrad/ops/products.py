@@ -17,6 +17,7 @@ from ..ir.value import Value, as_value
 from ..lengths import Dim, collecting, same
 from ..spec import Spec, broadcast_shapes, format_shape, normalize_axes, normalize_axis, product
 from .arithmetic import multiply
+from .batching import aligned, batch_by_broadcasting
 from .forms import NodeFunction, bilinear
 from .shape import expand_dims, matrix_transpose, reshape, squeeze, transpose
 
@@ -84,11 +85,7 @@ def _matmul_right(g: Value, a: Value, b: Value) -> Value:
 def _batched_matmul(is_batched: Sequence[bool], a: Value, b: Value) -> Value:
     """Multiply stacks; one matrix times a stack is one product with the stack laid side by side."""
     if is_batched[0] or a.ndim != 2 or b.ndim != 3:
-        ranks = [x.ndim - batched for x, batched in zip((a, b), is_batched, strict=True)]
-        a, b = (
-            reshape(x, (x.shape[0], *(1,) * (max(ranks) - rank), *x.shape[1:])) if batched else x
-            for x, batched, rank in zip((a, b), is_batched, ranks, strict=True)
-        )
+        a, b = aligned(is_batched, (a, b))
         return _matmul(a, b)
     count, inner, columns = b.shape
     rows = reshape(matrix_transpose(b), (count * columns, inner))
@@ -408,6 +405,7 @@ _cross: NodeFunction = bilinear(
     # The triple product g . (a x b) is unchanged when its three vectors are rotated.
     transpose=(lambda g, a, b: _cross(b, g), lambda g, a, b: _cross(g, a)),
     cost=lambda out, a, b: 3 * product(out.shape),
+    batch=batch_by_broadcasting("cross"),
     doc="The cross product of 3-vectors along the last axis.",
 )
 

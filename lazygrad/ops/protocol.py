@@ -16,8 +16,7 @@ from ..ir.op import FUNCTIONS, NUMPY_FUNCTIONS, Operand, call, implements, publi
 from ..ir.value import Value, as_value
 from ..lengths import Dim, Length
 from ..spec import DType, DTypeLike, Shape, as_dtype, as_shape, normalize_axes, product
-from .arithmetic import add, astype, positive
-from .arithmetic import zeros_like as computed_zeros
+from .arithmetic import add, astype, positive, zeros_like as computed_zeros
 from .shape import broadcast_to, reshape
 
 __all__ = ["conjugate", "copy", "full_like", "ones_like", "zeros_like"]

@@ -33,8 +33,8 @@ class _Source(threading.local):
     """
 
     def __init__(self) -> None:
-        self.bits = np.random.Philox(0)
-        self.generator = np.random.Generator(self.bits)
+        # NumPy's random module takes a tenth of NumPy's own import; it waits for the first draw.
+        self.generator: np.random.Generator | None = None
         self.place: dict[str, Any] = {}
         self.state: Any = {
             "bit_generator": "Philox",
@@ -49,10 +49,12 @@ class _Source(threading.local):
         self, key: tuple[int, int], call: int, step: int = 0, outer_step: int = 0
     ) -> np.random.Generator:
         """Give the generator at the start of the numbers for this key, call and step."""
+        if self.generator is None:
+            self.generator = np.random.Generator(np.random.Philox(0))
         self.place["key"] = key
         # Philox counts its blocks in the first word: calls that stood there would overlap.
         self.place["counter"] = (0, outer_step & _WORD, step & _WORD, call & _WORD)
-        self.bits.state = self.state
+        self.generator.bit_generator.state = self.state
         return self.generator
 
 

@@ -24,6 +24,7 @@ from ..spec import (
     product,
 )
 from .arithmetic import astype, isfinite, isnan, not_equal, where
+from .batching import batch_by_shifting
 from .cumulative import accumulation_dtype, as_float, product_of_others
 from .elementary import exp, log
 from .forms import NodeFunction, general, linear, reduce_call
@@ -100,7 +101,7 @@ def _sum_by_product(x: Spec | Array, dtype: DType, axes: tuple[int, ...]) -> boo
     """Whether a product with ones adds up: BLAS is several times as fast over narrow matrices."""
     if len(x.shape) != 2 or x.dtype != dtype or dtype.char not in "fd":
         return False
-    return axes == (0,) or (axes == (1,) and x.shape[1] <= _SHORT_ROW)  # type: ignore[operator]
+    return axes == (0,) or (axes == (1,) and x.shape[1] <= _SHORT_ROW)
 
 
 def _sum(x: Array, out: Array, *, axes: tuple[int, ...], keepdims: bool) -> None:
@@ -109,7 +110,8 @@ def _sum(x: Array, out: Array, *, axes: tuple[int, ...], keepdims: bool) -> None
         return
     target = out.reshape(x.shape[1 - axes[0]])
     ones = np.ones(x.shape[axes[0]], x.dtype)
-    np.dot(*((ones, x) if axes == (0,) else (x, ones)), out=target)
+    left, right = (ones, x) if axes == (0,) else (x, ones)
+    np.dot(left, right, out=target)
 
 
 def _sum_call(specs: tuple[Spec, ...], spec: Spec, attrs: Attrs) -> Call:
@@ -119,7 +121,7 @@ def _sum_call(specs: tuple[Spec, ...], spec: Spec, attrs: Attrs) -> Call:
         return reduce_call(np.add)(specs, spec, attrs)
     if attrs["keepdims"]:
         return Call(partial(_sum, **attrs), (In(0), OUT))
-    ones = np.ones(x.shape[axes[0]], x.dtype)  # type: ignore[arg-type]
+    ones = np.ones(x.shape[axes[0]], x.dtype)
     return Call(np.dot, (ones, In(0), OUT) if axes == (0,) else (In(0), ones, OUT))
 
 
@@ -214,6 +216,7 @@ _prod_axes: NodeFunction = general(
     cost=lambda out, x, **attrs: product(x.shape),
     array_api="prod",
     variants=_VARIANTS,
+    batch=batch_by_shifting("prod"),
     doc="The product along axes.",
 )
 
@@ -273,6 +276,7 @@ def _extremum(name: str, ufunc: np.ufunc, doc: str) -> NodeFunction:
         infer=infer,
         vjp=(vjp,),
         jvp=(jvp,),
+        batch=batch_by_shifting(name),
         call=reduce_call(ufunc),
         cost=lambda out, x, **attrs: product(x.shape),
         array_api=name,
@@ -326,6 +330,7 @@ def _logical(name: str, ufunc: np.ufunc, doc: str) -> NodeFunction:
         ),
         vjp=None,
         jvp=None,
+        batch=batch_by_shifting(name),
         call=reduce_call(ufunc),
         cost=lambda out, x, **attrs: product(x.shape),
         array_api=name,
@@ -372,6 +377,7 @@ def _index_of(name: str, method: Callable[..., object], what: str) -> NodeFuncti
         infer=infer,
         vjp=None,
         jvp=None,
+        batch=batch_by_shifting(name),
         call=lambda specs, spec, attrs: Call(method, (In(0), attrs["axis"], OUT)),
         cost=lambda out, x, **attrs: product(x.shape),
         array_api=name,

@@ -16,12 +16,13 @@ import numpy as np
 
 from ..errors import DTypeError, ShapeError
 from ..ir.op import OUT, Array, Attrs, Call, In, Trait, Writes
-from ..ir.value import Value, apply, as_value, item
+from ..ir.value import Value, apply, as_value, constant, item
 from ..lengths import Dim, Length, same
 from ..spec import Shape, Spec, TupleSpec, broadcast_shapes, product
 from .arithmetic import where, zeros_like
+from .batching import aligned, batch_by_shifting, batch_length, repeated
 from .forms import NodeFunction, general, linear
-from .shape import broadcast_to
+from .shape import broadcast_to, moveaxis, reshape
 from .slices import Attr, zeros
 
 __all__: list[str] = []
@@ -101,12 +102,38 @@ def _gather_support(number: int, /, x: Value, *indices: Value, **attrs: Attr) ->
     return scatter_add(broadcast_to(as_value(True), shape), *indices, shape=x.spec.shape, **attrs)
 
 
-gather = linear(
+def _batched_gather(
+    is_batched: Sequence[bool], x: Value, *indices: Value, axes: Axes, place: int, unique: bool
+) -> Value | None:
+    count, moved = batch_length(is_batched, (x, *indices)), tuple(axis + 1 for axis in axes)
+    if not any(is_batched[1:]):
+        return gather(x, *indices, axes=moved, place=place + 1, unique=unique)
+    if is_batched[0]:
+        if not isinstance(count, int):
+            return None
+        own = _own_entry(is_batched, count, indices)
+        picked = gather(x, *own, axes=(0, *moved), place=place, unique=unique)
+    else:
+        # The entries of the batch pick from the same elements.
+        own = aligned(is_batched[1:], indices)
+        picked = gather(x, *own, axes=axes, place=place, unique=False)
+    return moveaxis(picked, place, 0)
+
+
+def _own_entry(is_batched: Sequence[bool], count: int, indices: Sequence[Value]) -> list[Value]:
+    """Give the indices, and before them one by which each entry of a batch picks from its own."""
+    rank = max(i.ndim - flag for i, flag in zip(indices, is_batched[1:], strict=True))
+    entry = reshape(constant(np.arange(count)), (count, *(1,) * rank))
+    return [entry, *aligned((True, *is_batched[1:]), (entry, *indices))[1:]]
+
+
+gather: NodeFunction = linear(
     "gather",
     _gather,
     infer=_gather_infer,
     transpose=lambda g, x, *indices, **attrs: scatter_add(g, *indices, shape=x.spec.shape, **attrs),
     support=_gather_support,
+    batch=_batched_gather,
     call=_gather_call,
     doc="The elements that arrays of integers pick along some axes.",
 )
@@ -169,11 +196,34 @@ def _scatter_add(
         np.add.at(out.reshape(-1), flat, x.reshape(-1))
 
 
+def _batched_scatter(
+    is_batched: Sequence[bool],
+    x: Value,
+    *indices: Value,
+    shape: Shape,
+    axes: Axes,
+    place: int,
+    unique: bool,
+) -> Value | None:
+    count = batch_length(is_batched, (x, *indices))
+    moved, shape = tuple(axis + 1 for axis in axes), (count, *shape)
+    if not any(is_batched[1:]):
+        return scatter_add(x, *indices, shape=shape, axes=moved, place=place + 1, unique=unique)
+    if not isinstance(count, int):
+        return None
+    if not is_batched[0]:
+        x = broadcast_to(x, (count, *x.spec.shape))
+    own = _own_entry(is_batched, count, indices)
+    x = moveaxis(x, 0, place)
+    return scatter_add(x, *own, shape=shape, axes=(0, *moved), place=place, unique=unique)
+
+
 scatter_add: NodeFunction = linear(
     "scatter_add",
     _scatter_add,
     infer=_scatter_infer,
     transpose=lambda g, x, *indices, shape, **attrs: gather(g, *indices, **attrs),
+    batch=_batched_scatter,
     traits=(Trait.MOVES_MASK,),
     call=positional(_scatter_add),
     cost=lambda out, x, *indices, **attrs: product(x.shape),
@@ -247,13 +297,31 @@ def _scatter_set_support(
     return _set(everywhere, broadcast_to(as_value(False), v.spec.shape), *indices, **attrs)
 
 
-_set = general(
+def _batched_set(
+    is_batched: Sequence[bool],
+    x: Value,
+    v: Value,
+    *indices: Value,
+    axes: Axes,
+    place: int,
+    unique: bool,
+    repeats: bool,
+) -> Value | None:
+    if any(is_batched[2:]):
+        return None
+    x, v = repeated(is_batched[:2], (x, v))
+    moved = tuple(axis + 1 for axis in axes)
+    return _set(x, v, *indices, axes=moved, place=place + 1, unique=unique, repeats=repeats)
+
+
+_set: NodeFunction = general(
     "scatter_set",
     _scatter_set,
     infer=_scatter_set_infer,
     vjp=_scatter_set_vjp,
     jvp=_scatter_set_jvp,
     support=_scatter_set_support,
+    batch=_batched_set,
     family="indexing",
     traits=(Trait.LINEAR,),
     call=positional(_scatter_set),
@@ -342,6 +410,7 @@ gather_along = linear(
         g, indices, axis=axis, length=x.spec.shape[axis]
     ),
     support=_along_support,
+    batch=batch_by_shifting("gather_along"),
     doc="Along one axis, the elements that an array of integers picks in each line.",
 )
 
@@ -356,6 +425,7 @@ _add_along_axis: NodeFunction = linear(
     infer=_add_along_infer,
     transpose=lambda g, x, indices, *, axis, length: gather_along(g, indices, axis=axis),
     traits=(Trait.MOVES_MASK,),
+    batch=batch_by_shifting("add_along"),
     doc="Zeros to which elements are added along one axis where an array of integers says.",
 )
 

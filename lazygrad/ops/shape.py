@@ -24,6 +24,7 @@ from ..spec import (
     normalize_axis,
     product,
 )
+from .batching import batch_by_shifting
 from .forms import NodeFunction, linear
 
 __all__ = [
@@ -337,6 +338,7 @@ _flip: NodeFunction = linear(
     call=_flip_call,
     array_api="flip",
     variants=({"axes": (0,)}, {"axes": (0, 1)}, {"axes": ()}),
+    batch=batch_by_shifting("flip"),
     doc="The elements in reverse order along axes.",
 )
 
@@ -414,6 +416,7 @@ _diagonal = linear(
     writes=Writes.VIEW,
     support=lambda index, x, **attrs: _diagonal_support(x, **attrs),
     variants=({"offset": 0, "axis1": 0, "axis2": 1}, {"offset": -1, "axis1": 1, "axis2": 0}),
+    batch=batch_by_shifting("diagonal"),
     doc="The elements on a diagonal of two axes, along a new last axis.",
 )
 
@@ -423,6 +426,7 @@ _set_diagonal: NodeFunction = linear(
     infer=lambda x, *, shape, **attrs: Spec(shape, x.dtype),
     transpose=lambda g, x, *, shape, **attrs: _diagonal(g, **attrs),
     traits=(Trait.MOVES_MASK,),
+    batch=batch_by_shifting("set_diagonal"),
     doc="Zeros with a diagonal of two axes filled from the last axis.",
 )
 

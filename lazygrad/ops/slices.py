@@ -19,6 +19,7 @@ from ..ir.value import Value, as_value
 from ..lengths import Dim, Length, maximum, minimum, same
 from ..spec import Shape, Spec, cotangent_dtype, format_shape
 from .arithmetic import zeros_like
+from .batching import repeated
 from .forms import NodeFunction, general, linear
 from .shape import broadcast_to
 
@@ -103,13 +104,18 @@ def _support(number: int, /, x: Value, **attrs: Attr) -> Value:
     return _unslice(here, shape=x.spec.shape, **attrs)
 
 
-_slice = linear(
+def _batched_index(x: Value, index: Index) -> Index:
+    return (whole(x.spec.shape[0]), *index)
+
+
+_slice: NodeFunction = linear(
     "slice",
     lambda x, *, index: x[python_index(index, x.shape)],
     infer=lambda x, *, index: Spec(sliced_shape(index), x.dtype),
     transpose=lambda g, x, *, index: _unslice(g, shape=x.spec.shape, index=index),
     writes=Writes.VIEW,
     support=_support,
+    batch=lambda flags, x, *, index: _slice(x, index=_batched_index(x, index)),
     call=_call_view,
     variants=({"index": ((2, -1, 3), None, 1)}, {"index": ((0, 2, 2), (1, 1, 0))}),
     doc="The elements that integers, slices and new axes pick.",
@@ -126,6 +132,9 @@ _unslice: NodeFunction = linear(
     _fill,
     infer=lambda x, *, index, shape: Spec(shape, x.dtype),
     transpose=lambda g, x, *, index, shape: _slice(g, index=index),
+    batch=lambda flags, x, *, index, shape: _unslice(
+        x, index=_batched_index(x, index), shape=(x.spec.shape[0], *shape)
+    ),
     traits=(Trait.MOVES_MASK,),
     variants=({"index": ((4, -1, 3), None, 1, (0, 2, 4)), "shape": (5, 2, 8)},),
     doc="Zeros with the elements that an index picks filled.",
@@ -167,6 +176,11 @@ def _replace_support(number: int, /, x: Value, v: Value, *, index: Index) -> Val
     return _slice_set(everywhere, broadcast_to(as_value(False), v.spec.shape), index=index)
 
 
+def _replace_batch(is_batched: Sequence[bool], x: Value, v: Value, *, index: Index) -> Value:
+    whole_x, whole_v = repeated(is_batched, (x, v))
+    return _slice_set(whole_x, whole_v, index=_batched_index(whole_x, index))
+
+
 def zeros(spec: Spec) -> Value:
     """Give the tangent of a node of *spec* that doesn't move."""
     return broadcast_to(as_value(0.0, cotangent_dtype(spec.dtype)), spec.shape)
@@ -179,6 +193,7 @@ _slice_set = general(
     vjp=_replace_vjp,
     jvp=_replace_jvp,
     support=_replace_support,
+    batch=_replace_batch,
     family="indexing",
     traits=(Trait.LINEAR,),
     reusable=(0,),

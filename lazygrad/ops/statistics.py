@@ -13,8 +13,7 @@ import numpy as np
 from ..errors import OptionError, ShapeError
 from ..ir.op import NUMPY_FUNCTIONS, Operand, implements
 from ..ir.value import Value, as_value
-from ..lengths import Dim
-from ..lengths import maximum as larger_length
+from ..lengths import Dim, maximum as larger_length
 from ..spec import DType, DTypeLike, format_shape, product, require_same_shape
 from .arithmetic import absolute, astype, isnan, logical_not, square, where
 from .cumulative import as_float

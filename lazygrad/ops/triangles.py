@@ -7,6 +7,7 @@ import numpy as np
 from ..ir.op import Array
 from ..ir.value import Value, constant
 from ..spec import DType, Shape
+from .batching import batch_by_broadcasting
 from .forms import NodeFunction, linear
 from .shape import broadcast_to
 
@@ -26,6 +27,7 @@ weigh_triangles: NodeFunction = linear(
     infer=lambda x, **attrs: x,
     transpose=lambda g, x, **attrs: weigh_triangles(g, **attrs),
     variants=({"below": 1.0, "on": 0.5, "above": 0.0}, {"below": 1.0, "on": 0.0, "above": 1.0}),
+    batch=batch_by_broadcasting("weigh_triangles"),
     doc="A matrix with the parts below, on and above its diagonal multiplied by numbers.",
 )
 

@@ -15,6 +15,7 @@ from ..ir.op import Array, Operand, Trait, Writes, implements, public
 from ..ir.value import Value, as_value
 from ..lengths import Dim, Length
 from ..spec import Shape, Spec, normalize_axes, product
+from .batching import batch_by_shifting
 from .forms import NodeFunction, linear
 from .shape import broadcast_to
 
@@ -98,6 +99,7 @@ def _declare(name: str, doc: str, **facts: object) -> NodeFunction:
         infer=_windows_infer,
         transpose=lambda g, x, **attrs: _overlap(g, shape=x.spec.shape, **attrs),
         writes=Writes.VIEW,
+        batch=batch_by_shifting(name),
         doc=doc,
         **facts,  # type: ignore[arg-type]
     )
@@ -132,6 +134,7 @@ _overlap = linear(
     transpose=lambda g, x, *, shape, **attrs: _skipping(g, **attrs),
     traits=(Trait.MOVES_MASK,),
     cost=lambda out, x, **attrs: product(x.shape),
+    batch=batch_by_shifting("overlap_add"),
     doc="Zeros to which windows are added where they were taken from.",
 )
 

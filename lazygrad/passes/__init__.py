@@ -3,4 +3,13 @@
 from .mode import mode_flags, settle_mode
 from .pipeline import EXACT_PASSES, FAST_PASSES, PASSES, Pass, optimize, pipeline
 
-__all__ = ["EXACT_PASSES", "FAST_PASSES", "PASSES", "Pass", "mode_flags", "optimize", "pipeline", "settle_mode"]
+__all__ = [
+    "EXACT_PASSES",
+    "FAST_PASSES",
+    "PASSES",
+    "Pass",
+    "mode_flags",
+    "optimize",
+    "pipeline",
+    "settle_mode",
+]

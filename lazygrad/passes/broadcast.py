@@ -21,10 +21,10 @@ def drop_broadcasts(graph: Graph) -> Graph:
     value keeps its bits.
 
     >>> x, y = Value(shape=(3,), name="x"), Value(shape=(2, 3), name="y")
-    >>> print(drop_broadcasts(Graph([exp(broadcast_to(x, (2, 3))) + y])))
+    >>> print(drop_broadcasts(Graph([abs(x.broadcast_to((2, 3))) + y])))
     x: float64[3] requires_grad
     y: float64[2, 3] requires_grad
-    a = exp(x)
+    a = absolute(x)
     b = add(a, y)
     return b
     """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import operator
+
 import numpy as np
 
 from ..ir.compute import compute_node
@@ -47,7 +49,9 @@ def _materialized(node: Value) -> Value:
         return node
     for operand in node.operands:
         if is_broadcast(operand.op) and without_broadcast(operand).op is CONSTANT:
-            return node.with_operands(tuple(map(_laid_out, node.operands)))
+            operands = tuple(map(_laid_out, node.operands))
+            unchanged = all(map(operator.is_, operands, node.operands))
+            return node if unchanged else node.with_operands(operands)
     return node
 
 
@@ -68,7 +72,7 @@ def folded(node: Value) -> Value:
     for operand in operands:
         if operand.op is not CONSTANT and not is_broadcast(operand.op):
             return node
-    if type(node.spec) is tuple or not node.spec.is_static or is_broadcast(node.op):
+    if node.several or not node.spec.is_static or is_broadcast(node.op):
         return node
     if Trait.STATEFUL in node.op.traits or node.op.writes is Writes.FRESH:
         return node
@@ -97,5 +101,9 @@ def _size(node: Value) -> int:
     return int(np.prod(node.spec.shape))  # type: ignore[arg-type]
 
 
+def _stored(node: Value) -> int:
+    return _size(without_broadcast(node))
+
+
 def _grows(node: Value) -> bool:
-    return _size(node) > max(_LARGE, 2 * sum(_size(operand) for operand in node.operands))
+    return _size(node) > max(_LARGE, 2 * sum(_stored(operand) for operand in node.operands))

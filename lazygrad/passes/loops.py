@@ -47,7 +47,13 @@ def merge_loops(graph: Graph) -> Graph:
 def _loop_key(node: Value) -> Any:
     attrs = node.attrs
     inputs = tuple(map(id, attrs["body"].inputs))
-    return tuple(map(id, node.operands)), inputs, attrs["length"], attrs["reverse"], attrs["carries"]
+    return (
+        tuple(map(id, node.operands)),
+        inputs,
+        attrs["length"],
+        attrs["reverse"],
+        attrs["carries"],
+    )
 
 
 def _starts_with(longer: Value, shorter: Value) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ..ir.graph import Graph
-from ..ir.value import CONSTANT, VARIABLE, Value
+from ..ir.op import Trait
+from ..ir.value import CONSTANT, PLACEHOLDER, VARIABLE, Value, make
 
 __all__ = ["mode_flags", "settle_mode"]
 
@@ -12,10 +13,23 @@ def _is_switch(node: Value) -> bool:
     return node.op.name == "by_mode"
 
 
+def _inside(loop: Value) -> dict[int, Value]:
+    """Give what a loop's body gets from outside by the ids of the body's inputs."""
+    return {id(i): operand for i, operand in zip(loop.attrs["body"].inputs, loop.operands)}  # noqa: B905  The step number has no operand.
+
+
 def mode_flags(graph: Graph) -> list[Value]:
     """List the variables that say whether training is on."""
-    flags = {id(n.operands[0]): n.operands[0] for n in graph.nodes if _is_switch(n)}
-    return [flag for flag in flags.values() if flag.op is VARIABLE]
+    flags: dict[int, Value] = {}
+    for node in graph.nodes:
+        if _is_switch(node):
+            flags[id(node.operands[0])] = node.operands[0]
+        elif Trait.LOOPS in node.op.traits:
+            outer = _inside(node)
+            for flag in mode_flags(node.attrs["body"]):
+                own = outer.get(id(flag), flag)
+                flags[id(own)] = own
+    return [flag for flag in flags.values() if flag.op in (VARIABLE, PLACEHOLDER)]
 
 
 def settle_mode(graph: Graph, train: bool | None) -> Graph:
@@ -27,16 +41,28 @@ def settle_mode(graph: Graph, train: bool | None) -> Graph:
     >>> [node.op.name for node in settle_mode(Graph([by_mode(x * 2, x)]), train=False).nodes]
     ['placeholder']
     """
-    if not any(map(_is_switch, graph.nodes)):
-        return graph
+    return _settled(graph, train, {})
+
+
+def _settled(graph: Graph, train: bool | None, outer: dict[int, Value]) -> Graph:
+    """Settle a graph, or a loop's body whose inputs are given as *outer* from outside."""
 
     def visit(node: Value) -> Value:
+        if Trait.LOOPS in node.op.traits:
+            body = node.attrs["body"]
+            given = {key: outer.get(id(operand), operand) for key, operand in _inside(node).items()}
+            settled = _settled(body, train, given)
+            if settled is body:
+                return node
+            return make(node.op, node.operands, {**node.attrs, "body": settled}, node.spec, like=node)
         if not _is_switch(node):
             return node
         flag, training, evaluation = node.operands
-        is_on = _flag(flag) if train is None else train
+        is_on = _flag(outer.get(id(flag), flag)) if train is None else train
         return training if is_on else evaluation
 
+    if not any(_is_switch(node) or Trait.LOOPS in node.op.traits for node in graph.nodes):
+        return graph
     return graph.rebuild(visit)
 
 

@@ -84,9 +84,7 @@ FAST_PASSES = pipeline(
 )
 
 
-def optimize(
-    graph: Graph, passes: Sequence[Pass] = PASSES, watch: Watch | None = None
-) -> Graph:
+def optimize(graph: Graph, passes: Sequence[Pass] = PASSES, watch: Watch | None = None) -> Graph:
     """Run the passes in order; *watch* sees each one with the graph before and after it.
 
     >>> from lazygrad.ir.value import Value

@@ -222,9 +222,7 @@ class Table:
             and all(child.may_match(op) for child, op in zip(tree.children, key[1:], strict=True))
         )
 
-    def _result(
-        self, each: Rule, node: Value, found: dict[str, Value], times: int
-    ) -> Value | None:
+    def _result(self, each: Rule, node: Value, found: dict[str, Value], times: int) -> Value | None:
         try:
             if callable(each.result):
                 return each.result(node, **found)

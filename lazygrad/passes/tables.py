@@ -39,7 +39,6 @@ from ..ops.arithmetic import (
     reciprocal,
     relu,
     square,
-    subtract,
     where,
 )
 from ..ops.control import copy, stop_gradient
@@ -57,7 +56,7 @@ condition = wildcard("condition", dtype=np.bool_)
 integer = wildcard("x", dtype=np.int64)
 row, matrix = wildcard("x", shape=(2,)), wildcard("x", shape=(2, 3))
 c, d = wildcard("c", fixed=True), wildcard("d", fixed=True)
-unsigned = wildcard("x", where=lambda x: never_negative_zero(x))
+unsigned = wildcard("x", where=lambda x: _never_negative_zero(x))
 real = wildcard("x", where=lambda x: x.spec.dtype.kind == "f")
 
 
@@ -67,7 +66,7 @@ _KEEP_UNSIGNED = frozenset({"add", "sum", "sqrt", "reshape", "permute", "broadca
 _DEPTH = 4
 
 
-def never_negative_zero(x: Value, depth: int = _DEPTH) -> bool:
+def _never_negative_zero(x: Value, depth: int = _DEPTH) -> bool:
     """Whether a node is known never to hold -0.0, to which adding 0 makes a difference."""
     if x.spec.dtype.kind != "f" or x.op.name in _UNSIGNED:
         return True
@@ -76,21 +75,46 @@ def never_negative_zero(x: Value, depth: int = _DEPTH) -> bool:
     return (
         depth > 0
         and x.op.name in _KEEP_UNSIGNED
-        and all(never_negative_zero(operand, depth - 1) for operand in x.operands)
+        and all(_never_negative_zero(operand, depth - 1) for operand in x.operands)
     )
 
 
-def alike(x: Value, **others: Value) -> bool:
+# Operations whose result is never below zero, and those where it isn't if no operand is.
+_NONNEGATIVE = frozenset({*_UNSIGNED, "sqrt", "relu"})
+_KEEP_NONNEGATIVE = frozenset({*_KEEP_UNSIGNED, "multiply", "divide", "max", "maximum", "minimum"})
+
+
+def _never_below(x: Value, c: Value) -> bool:
+    """Whether a node is known to be NaN or at least the number c, which is 0 or less."""
+    return (number_of(c) or 0) <= 0 and x.spec.dtype.kind == "f" and _never_negative(x, _DEPTH)
+
+
+def _never_negative(x: Value, depth: int) -> bool:
+    if x.op.name in _NONNEGATIVE:
+        return True
+    if x.op.name == "multiply" and x.operands[0] is x.operands[1]:
+        return True
+    number = number_of(x)
+    if number is not None:
+        return number >= 0
+    return (
+        depth > 0
+        and x.op.name in _KEEP_NONNEGATIVE
+        and all(_never_negative(operand, depth - 1) for operand in x.operands)
+    )
+
+
+def _alike(x: Value, **others: Value) -> bool:
     """Whether all have one dtype: the negative of a smaller integer may wrap around."""
     return all(other.spec.dtype == x.spec.dtype for other in others.values())
 
 
-def alike_floats(x: Value, **others: Value) -> bool:
+def _alike_floats(x: Value, **others: Value) -> bool:
     """Whether all have one dtype, and that of floats."""
-    return x.spec.dtype.kind == "f" and alike(x, **others)
+    return x.spec.dtype.kind == "f" and _alike(x, **others)
 
 
-def inverts_exactly(x: Value, c: Value) -> bool:
+def _inverts_exactly(x: Value, c: Value) -> bool:
     """Whether multiplying by 1 / c gives the bits of dividing by c: c is a power of two."""
     number = number_of(c)
     if c.spec.dtype.kind != "f" or x.spec.dtype != c.spec.dtype or not number:
@@ -101,7 +125,7 @@ def inverts_exactly(x: Value, c: Value) -> bool:
     return smallest <= abs(1 / number) <= 1 / smallest and abs(number) >= smallest
 
 
-def is_float_constant(x: Value, c: Value) -> bool:
+def _is_float_constant(x: Value, c: Value) -> bool:
     """Whether c is a float other than zero, of x's dtype."""
     return c.spec.dtype == x.spec.dtype and c.spec.dtype.kind == "f" and bool(number_of(c))
 
@@ -154,7 +178,7 @@ def _log_of_softmax(node: Value, x: Value) -> Value:
     return built(node, log_softmax(row).op, x, **node.operands[0].attrs)
 
 
-def uniform(node: Value, number: float) -> Value | None:
+def _uniform(node: Value, number: float) -> Value | None:
     """Give one number everywhere in the place of *node*, whose lengths must not depend on data."""
     if any(isinstance(n, Length) and n.is_data_dependent for n in node.spec.shape):
         return None
@@ -174,13 +198,13 @@ EXACT: tuple[Rule, ...] = (
     rule("stop gradient", stop_gradient(x), x),
     # Signs.
     rule("two signs", negative(negative(x)), x),
-    rule("plus a negative", x + negative(y), x - y, where=alike),
-    rule("minus a negative", x - negative(y), x + y, where=alike),
-    rule("two signs in a product", negative(x) * negative(y), x * y, where=alike),
-    rule("two signs in a quotient", negative(x) / negative(y), x / y, where=alike_floats),
-    rule("sign of a multiple", negative(multiply(c, x)), multiply(negative(c), x), where=alike),
-    rule("multiple of a sign", multiply(c, negative(x)), multiply(negative(c), x), where=alike),
-    rule("sign of a quotient", negative(x / c), x / negative(c), where=alike_floats),
+    rule("plus a negative", x + negative(y), x - y, where=_alike),
+    rule("minus a negative", x - negative(y), x + y, where=_alike),
+    rule("two signs in a product", negative(x) * negative(y), x * y, where=_alike),
+    rule("two signs in a quotient", negative(x) / negative(y), x / y, where=_alike_floats),
+    rule("sign of a multiple", negative(multiply(c, x)), multiply(negative(c), x), where=_alike),
+    rule("multiple of a sign", multiply(c, negative(x)), multiply(negative(c), x), where=_alike),
+    rule("sign of a quotient", negative(x / c), x / negative(c), where=_alike_floats),
     rule("times minus one", real * -1.0, negative(x)),
     rule("absolute of a sign", absolute(negative(real)), absolute(x)),
     rule("square of a sign", square(negative(x)), square(x)),
@@ -199,15 +223,15 @@ EXACT: tuple[Rule, ...] = (
     rule("invert twice", invert(invert(integer)), integer),
     # Choices.
     rule("either way", where(condition, x, x), x),
-    rule("always", where(np.True_, x, y), x),
-    rule("never", where(np.False_, x, y), y),
+    rule("always", where(True, x, y), x),
+    rule("never", where(False, x, y), y),
     rule("where not", where(logical_not(condition), x, y), where(condition, y, x)),
     rule("where not in bits", where(invert(condition), x, y), where(condition, y, x)),
     rule("same choice first", where(condition, where(condition, x, y), z), where(condition, x, z)),
     rule("same choice last", where(condition, x, where(condition, y, z)), where(condition, x, z)),
-    rule("exponential below zero", less(1 + exp(x), 0), lambda node, x: uniform(node, 0)),
+    rule("never below", less(x, c), lambda node, x, c: _uniform(node, 0), where=_never_below),
     # Division by a power of two.
-    rule("over a power of two", divide(x, c), multiply(x, reciprocal(c)), where=inverts_exactly),
+    rule("over a power of two", divide(x, c), multiply(x, reciprocal(c)), where=_inverts_exactly),
     # Shapes and dtypes.
     rule("permutes", transpose(transpose(matrix)), _merged_permutes),
     rule("reshapes", reshape(reshape(matrix, (3, 2)), (6,)), _merged_shapes),
@@ -244,12 +268,12 @@ STABLE: tuple[Rule, ...] = (
 
 FAST: tuple[Rule, ...] = (
     rule("plus zero", x + 0.0, x),
-    rule("zero times", x * 0.0, lambda node, x: uniform(node, 0)),
-    rule("minus itself", x - x, lambda node, x: uniform(node, 0)),
-    rule("over itself", x / x, lambda node, x: uniform(node, 1)),
+    rule("zero times", x * 0.0, lambda node, x: _uniform(node, 0)),
+    rule("minus itself", x - x, lambda node, x: _uniform(node, 0)),
+    rule("over itself", x / x, lambda node, x: _uniform(node, 1)),
     rule("exponential of log", exp(log(real)), x),
     rule("root", power(real, 0.5), sqrt(x)),
     rule("multiples", multiply(c, multiply(d, real)), multiply(c * d, x)),
     rule("sums with numbers", add(c, add(d, real)), add(c + d, x)),
-    rule("over a number", divide(x, c), multiply(x, reciprocal(c)), where=is_float_constant),
+    rule("over a number", divide(x, c), multiply(x, reciprocal(c)), where=_is_float_constant),
 )

@@ -24,7 +24,7 @@ from ..lengths import Length, evaluate
 from ..spec import Spec
 from .steps import Note, Schedule, Step
 
-__all__ = ["ALIGNMENT", "Kind", "Plan", "Storage", "is_data_dependent", "plan"]
+__all__ = ["ALIGNMENT", "Kind", "Plan", "Storage", "is_data_dependent", "plan", "require_equal"]
 
 ALIGNMENT = 64
 
@@ -105,9 +105,11 @@ def require_equal(a: object, b: object, note: Note, left: int, right: int) -> No
     """Raise a ShapeError unless the lengths *a* and *b*, now known, are equal."""
     if left != right:
         where = "" if note.line is None else f" ({note.line})"
-        raise ShapeError(
-            f"{note.label}{where} needs equal lengths: {a} is {left} and {b} is {right}."
+        first, second = (
+            f"{length} is {value}" if isinstance(length, Length) else str(value)
+            for length, value in ((a, left), (b, right))
         )
+        raise ShapeError(f"{note.label}{where} needs equal lengths: {first} and {second}.")
 
 
 def _shape_of(spec: Spec, lengths: Mapping[str, int]) -> tuple[int, ...] | None:

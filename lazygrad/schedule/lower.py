@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ..ir.describe import label
 from ..ir.graph import Graph
 from ..ir.op import Array, Attrs, Op, Trait, Writes, lookup
-from ..ir.value import CONSTANT, ITEM, LENGTH, PLACEHOLDER, VARIABLE, Value
+from ..ir.value import CONSTANT, ITEM, PLACEHOLDER, VARIABLE, Value
 from ..lengths import Length
 from ..spec import Spec
 from .order import frugal_order
@@ -51,7 +51,7 @@ def lower(
             lowering.place(node)
         if is_last and len(updates) > 1:
             lowering.settle(new for _, new in updates)
-        lowering.end_section(name, outputs, held, is_last)
+        lowering.end_section(name, outputs, held, is_last, bool(updates))
     return lowering.finish(graph, updates)
 
 
@@ -94,9 +94,7 @@ class _Lowering:
         reads = tuple(self._number(operand) for operand in node.operands)
         if Trait.NEEDS_CONTIGUOUS in node.op.traits and reads[0] in self.scattered:
             reads = (self._in_row_major(reads[0], node), *reads[1:])
-        several = type(node.spec) is tuple
-        specs = node.spec if several else (node.spec,)
-        writes = self._step(node.op, reads, specs, node.attrs, note_of(node), several)
+        writes = self._step(node.op, reads, node.specs, node.attrs, note_of(node), node.several)
         self.results_of[id(node)] = writes
         self.number_of[id(node)] = writes[0]
 
@@ -153,7 +151,12 @@ class _Lowering:
                 self.settled[id(node)] = self._copied(number, note_of(node))
 
     def end_section(
-        self, name: str, outputs: Sequence[Value], kept: Sequence[Value], is_last: bool
+        self,
+        name: str,
+        outputs: Sequence[Value],
+        kept: Sequence[Value],
+        is_last: bool,
+        has_updates: bool,
     ) -> None:
         """Hand out results, each in storage of its own that no later section reads."""
         handed = []
@@ -162,7 +165,9 @@ class _Lowering:
             is_scalar = self.specs[number].shape == ()
             is_new = number in self.owned and number not in self.earlier
             is_own = is_new and number not in self.handed_out and is_last
-            if not is_scalar and not is_own:
+            # A scalar is read when everything has run, by which time its leaf may be updated.
+            may_change = has_updates and number not in self.owned and node.op is not CONSTANT
+            if may_change or (not is_scalar and not is_own):
                 number = self._copied(number, note_of(node))
             self.handed_out.add(number)
             handed.append(number)

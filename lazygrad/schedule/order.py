@@ -78,8 +78,7 @@ def peak_bytes(nodes: Sequence[Value], results: Iterable[Value]) -> int:
 def _nominal_bytes(node: Value) -> int:
     if Trait.LEAF in node.op.traits or node.op.writes is Writes.VIEW:
         return 0
-    specs = node.spec if type(node.spec) is tuple else (node.spec,)
-    return sum(_spec_bytes(spec) for spec in specs)
+    return sum(_spec_bytes(spec) for spec in node.specs)
 
 
 def _spec_bytes(spec: Spec) -> int:
@@ -112,9 +111,9 @@ class _Lifetimes:
                 self.uses[base] += 1
         for node in results:
             # A view made here may look into what an earlier section holds.
-            base = self.base.get(id(node))
-            if base in self.inside:
-                self.uses[base] += 1
+            held = self.base.get(id(node))
+            if held in self.uses:
+                self.uses[held] += 1
 
     def _base_of(self, node: Value) -> int:
         return self.base.get(id(node), id(node))

@@ -19,6 +19,7 @@ INTEGERS = ("int8", "int64", "uint8")
 # What a pattern alone doesn't show: attributes that have to fit, or operands of one dtype.
 PARTICULAR = {
     "plus zero": "x: f8[60]; return add(square(x), 0.0)",
+    "never below": "x: f8[60]; return less(add(multiply(x, x), exp(x)), -0.0)",
     "own shape": "x: f8[2, 3]; return reshape(x, shape=(2, 3))",
     "own broadcast": "x: f8[2, 3]; return broadcast_to(x, shape=(2, 3))",
     "own order": "x: f8[2, 3]; return permute(x, axes=(0, 1))",
@@ -43,7 +44,12 @@ def special(dtype, rng):
     with np.errstate(all="ignore"):
         values = np.array([*corners, np.nan], dtype)
         return np.concatenate(
-            [values, -values, rng.standard_normal(12).astype(dtype), rng.uniform(-30, 30, 12).astype(dtype)]
+            [
+                values,
+                -values,
+                rng.standard_normal(12).astype(dtype),
+                rng.uniform(-30, 30, 12).astype(dtype),
+            ]
         )
 
 
@@ -78,7 +84,9 @@ def cases(rule, dtypes, rng):
         numbers = [1.0, -1.0, 2.0, -0.5, 0.25, -3.0, 0.0, np.inf, 1 / 3]
         if np.dtype(dtype).kind in "iu":
             numbers = [1, 2, 5, 0]
-        for chosen in itertools.product(numbers, repeat=sum(w.attrs["fixed"] for w in found.values())):
+        for chosen in itertools.product(
+            numbers, repeat=sum(w.attrs["fixed"] for w in found.values())
+        ):
             rest = iter(chosen)
             free, leaves, columns = {}, {}, []
             for name, node in found.items():
@@ -220,7 +228,9 @@ def test_stable_rules_are_no_less_accurate(rule, dtype, rng):
             exact = exact_value(graph, feeds) if inside.all() else None
         if exact is None:
             # Outside the domain of the pattern: compared where it has a value.
-            feeds = {name: np.abs(data) / (np.abs(data).max() * 1.01) for name, data in feeds.items()}
+            feeds = {
+                name: np.abs(data) / (np.abs(data).max() * 1.01) for name, data in feeds.items()
+            }
             feeds = {name: data.astype(dtype) for name, data in feeds.items()}
             before, now = value_of(graph, feeds), value_of(after, feeds)
             with mpmath.workprec(2200):
@@ -255,11 +265,15 @@ def test_stable_rules_keep_limits(rule, dtype, rng):
 def test_fast_rules_agree_on_ordinary_numbers(rule, rng):
     applied = 0
     for graph, feeds in cases(rule, ("float32", "float64"), rng):
-        feeds = {name: rng.uniform(0.5, 2, data.shape).astype(data.dtype) for name, data in feeds.items()}
+        feeds = {
+            name: rng.uniform(0.5, 2, data.shape).astype(data.dtype) for name, data in feeds.items()
+        }
         after = Table([rule]).apply(graph)
         applied += after is not graph
         assert after.outputs[0].spec == graph.outputs[0].spec
-        np.testing.assert_allclose(value_of(after, feeds), value_of(graph, feeds), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(
+            value_of(after, feeds), value_of(graph, feeds), rtol=1e-5, atol=1e-6
+        )
     assert applied
 
 

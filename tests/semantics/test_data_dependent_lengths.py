@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import lazygrad as lg
+from lazygrad.schedule.buffers import Kind
 
 
 @pytest.fixture
@@ -49,6 +50,29 @@ def test_equality_with_another_length_is_checked_in_mid_run(x):
     np.testing.assert_array_equal(f(x=[1.0, -1.0, 2.0], y=[1.0, 1.0]), [2.0, 3.0])
 
 
+def test_a_length_that_turns_out_to_be_one_does_not_broadcast(x):
+    y = lg.Value([1.0, 1.0])
+    for node in (x[x > 0] + y, (x[x > 0] + y) * 2, x[x > 0] + x[x < 0]):
+        f = lg.compile(node)
+        with pytest.raises(lg.ShapeError, match=r"add \(test_data_.*py:\d+\) needs equal lengths"):
+            f(x=[1.0, -1.0, -2.0])
+        with pytest.raises(lg.ShapeError, match="needs equal lengths"):
+            node.forward(x=[1.0, -1.0, -2.0])
+    assert f(x=[1.0, -3.0, 0.0]).tolist() == [-2.0]
+
+
+def test_its_value_and_gradient_can_be_asked_for(x):
+    picked = x[x > 0]
+    doubled = picked * 2
+    y = doubled.sum()
+    y.forward(x=[1.0, -1.0, 3.0])
+    np.testing.assert_array_equal(picked.data, [1.0, 3.0])
+    np.testing.assert_array_equal(doubled.data, [2.0, 6.0])
+    y.backward()
+    np.testing.assert_array_equal(doubled.grad, [1.0, 1.0])
+    np.testing.assert_array_equal(picked.grad, [2.0, 2.0])
+
+
 def test_an_error_in_mid_run_leaves_variables_as_they_were(x):
     w = lg.Value([1.0, 1.0])
     f = lg.compile([], updates={w: w + x[x > 0]})
@@ -73,7 +97,10 @@ def test_results_belong_to_the_user(x):
 def test_what_follows_a_reduction_is_planned_again(x):
     f = lg.compile(x * x[x > 0].sum())
     np.testing.assert_array_equal(f(x=[1.0, -1.0, 2.0]), [3.0, -3.0, 6.0])
-    assert f.planned(n=3).plan.shapes.count(None) == 1
+    planned = f.planned(n=3).plan
+    of_data = [storage for storage in planned.storage if storage.kind is Kind.FRESH]
+    assert planned.shapes.count(None) == len(of_data)
+    assert planned.storage[-1].kind is Kind.OUTPUT
 
 
 def test_a_constant_mask_gives_a_known_length(x):

@@ -1,51 +1,43 @@
-"""Lengths of axes: integers, and canonical polynomials over names that are bound later.
+"""The length itself: a canonical polynomial over names, with floor division, min and max as atoms.
 
-Holds the arithmetic, the text form and the binding of lengths. Must not know of arrays, specs,
-nodes or programs; of lazygrad it imports nothing but its errors.
+Holds the arithmetic, the canonical form and its text. Must not know how text is read or
+how names are bound, nor of arrays, specs, nodes or programs.
 """
 
 from __future__ import annotations
 
 import math
-import operator
 import re
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextvars import ContextVar, Token
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
-from typing import Any, NoReturn, TypeAlias, TypeVar
+from typing import NoReturn, TypeAlias, TypeVar
 
-from lazygrad.errors import ShapeError
+from ..errors import ShapeError
+from .names import ANONYMOUS, avoid, quoted, unused
 
 __all__ = [
+    "Atom",
     "Dim",
     "Length",
     "Shape",
-    "collecting",
-    "compare",
-    "evaluate",
+    "combine",
+    "expand",
     "fresh",
-    "is_static",
+    "inner_first",
     "maximum",
     "minimum",
     "name",
-    "parse_length",
-    "same",
-    "solve",
-    "substitute",
-    "substitute_shape",
+    "recall",
+    "single",
+    "terms_of",
 ]
 
-_ANONYMOUS = re.compile(r"[?#][A-Za-z_]*[0-9]+")
-_BARE = re.compile(r"(?!(?:min|max)\b)[^\W\d]\w*")
-_TOKEN = re.compile(
-    rf"(?P<integer>[0-9]+)|(?P<anonymous>{_ANONYMOUS.pattern})|(?P<call>(?:min|max)\s*\()"
-    rf"|(?P<name>{_BARE.pattern})|`(?P<quoted>(?:[^`]|``)+)`|(?P<sign>//|[-+*%(),])"
-)
 
+class Atom(str):
+    """What a polynomial can't look into: a name, or floor division, min or max of lengths.
 
-class _Atom(str):
-    """Something a polynomial can't look into; it is its own canonical text, so it sorts fast."""
+    It is its own canonical text, so it sorts fast.
+    """
 
     __slots__ = ("kind", "least", "names", "operands")
     kind: str
@@ -55,11 +47,14 @@ class _Atom(str):
 
 
 # A product of atoms, sorted, each as often as its power. The empty product is the constant's.
-_Monomial: TypeAlias = tuple[_Atom, ...]
+_Monomial: TypeAlias = tuple[Atom, ...]
 _Terms: TypeAlias = tuple[tuple[_Monomial, int], ...]
-
+# A length's atoms, the inner ones first, and then its own terms, atoms being told by their places.
+_Places: TypeAlias = tuple[tuple[tuple[int, ...], int], ...]
+_Parts: TypeAlias = tuple[tuple[str, str | tuple[_Places, ...]], ...]
 
 _Result = TypeVar("_Result")
+_Key = TypeVar("_Key")
 
 
 def _operator(compute: Callable[[Length, Dim], _Result]) -> Callable[[Length, Dim], _Result]:
@@ -104,9 +99,9 @@ class Length:
             raise TypeError(f"a length's name is a string, not {text!r}")
         if not text:
             raise ShapeError("a length's name is empty; give it a name, or None for a fresh one")
-        if _ANONYMOUS.fullmatch(text):
+        if ANONYMOUS.fullmatch(text):
             raise ShapeError(f"the name {text!r} is kept for lengths without a name; use another")
-        return _single(_name_atom(text))
+        return single(_name_atom(text))
 
     @classmethod
     def fresh(cls, prefix: str = "", *, data: bool = False) -> Length:
@@ -119,7 +114,7 @@ class Length:
         """
         if not re.fullmatch(r"[A-Za-z_]*", prefix):
             raise ShapeError(f"a fresh length's prefix is letters and underscores, not {prefix!r}")
-        return _single(_name_atom(f"{'#' if data else '?'}{prefix}{_numbers.take()}"))
+        return single(_name_atom(unused(prefix, data=data)))
 
     @property
     def names(self) -> frozenset[str]:
@@ -132,12 +127,12 @@ class Length:
     @property
     def by_name(self) -> dict[str, Length]:
         """The names the length depends on, each as a length of its own."""
-        return {text: _single(_name_atom(text)) for text in self.names}
+        return {text: single(_name_atom(text)) for text in self.names}
 
     @property
     def is_data_dependent(self) -> bool:
         """Whether the length is known only in the middle of a run."""
-        return any(text[0] == "#" and _ANONYMOUS.fullmatch(text) for text in self.names)
+        return any(text[0] == "#" and ANONYMOUS.fullmatch(text) for text in self.names)
 
     def __str__(self) -> str:
         if self._text is None:
@@ -161,8 +156,8 @@ class Length:
     def __deepcopy__(self, memo: object) -> Length:
         return self
 
-    def __reduce__(self) -> tuple[Callable[[str], Dim], tuple[str]]:
-        return parse_length, (str(self),)
+    def __reduce__(self) -> tuple[Callable[[_Parts, _Places], Dim], tuple[_Parts, _Places]]:
+        return _restore, _take_apart(self)
 
     def __neg__(self) -> Length:
         return _length(tuple([(monomial, -count) for monomial, count in self._terms]))
@@ -207,26 +202,6 @@ Dim: TypeAlias = int | Length
 Shape: TypeAlias = tuple[Dim, ...]
 
 
-class _Numbers:
-    """Numbers for lengths without a name; no number is given twice, nor one already read."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._last = 0
-
-    def take(self) -> int:
-        with self._lock:
-            self._last += 1
-            return self._last
-
-    def skip(self, number: int) -> None:
-        with self._lock:
-            self._last = max(self._last, number)
-
-
-_numbers = _Numbers()
-
-
 name = Length.named
 fresh = Length.fresh
 
@@ -249,233 +224,66 @@ def minimum(a: Dim, b: Dim) -> Dim:
     return _extreme("min", (a, b))
 
 
-def is_static(shape: Iterable[Dim]) -> bool:
-    """Tell whether every length is an integer.
+def recall(text: str) -> Length:
+    """Give the length of a name that was made before, also one without a name.
 
-    >>> is_static((3, 4)), is_static((name("batch"), 4))
+    >>> recall("?rows2") == recall("?rows2"), recall("?rows2") == fresh("rows")
     (True, False)
     """
-    for dim in shape:
-        if type(dim) is not int:
-            return False
-    return True
+    avoid(text)
+    return single(_name_atom(text))
 
 
-def evaluate(dim: Dim, bindings: Mapping[str, int]) -> int:
-    """Give the integer that a length is under `bindings`.
+def single(atom: Atom) -> Length:
+    """Give the length that is one atom."""
+    return _length((((atom,), 1),))
 
-    >>> evaluate(2 * name("batch") + 1, {"batch": 3})
-    7
+
+def terms_of(dim: Dim) -> _Terms:
+    """Give the sum that a length is: products of atoms, sorted, and how often each is taken."""
+    return dim._terms if isinstance(dim, Length) else (((), int(dim)),)
+
+
+def combine(kind: str, operands: Sequence[Dim]) -> Dim:
+    """Apply what an atom of that kind stands for: `//`, `min` or `max`.
+
+    >>> combine("//", (name("batch") * 2, 2))
+    Length('batch')
     """
-    if isinstance(dim, int):
-        return dim
-    missing = sorted(text for text in dim.names if text not in bindings)
-    if missing:
-        known = ", ".join(f"{text} = {value}" for text, value in bindings.items()) or "nothing"
-        unbound = ", ".join(f"`{text}`" for text in missing)
-        raise ShapeError(f"the length {dim} needs {unbound}; bound so far: {known}.")
-    value = _replace(dim, bindings)
-    assert isinstance(value, int)
-    return value
+    return _divide(*operands) if kind == "//" else _extreme(kind, operands)
 
 
-def substitute(dim: Dim, bindings: Mapping[str, Dim]) -> Dim:
-    """Put lengths in the place of names; names that aren't bound stay.
+def inner_first(length: Dim) -> list[Atom]:
+    """List the atoms that a length is made of, each after those in its operands.
 
-    >>> substitute(name("batch") * name("time"), {"batch": 3})
-    Length('3*time')
+    >>> inner_first((name("batch") + 1) // 2)
+    ['batch', '(batch + 1)//2']
     """
-    if isinstance(dim, int) or dim.names.isdisjoint(bindings):
-        return dim
-    return _replace(dim, bindings)
+    found: dict[Atom, None] = {}
+    waiting = _atoms(length)
+    while waiting:
+        operands = waiting[-1].operands
+        needed = [atom for dim in operands for atom in _atoms(dim) if atom not in found]
+        if needed:
+            waiting.extend(needed)
+        else:
+            found[waiting.pop()] = None
+    return list(found)
 
 
-def substitute_shape(shape: Shape, bindings: Mapping[str, Dim]) -> Shape:
-    """Put lengths in the place of names in every length of a shape.
+def expand(terms: Iterable[tuple[tuple[_Key, ...], int]], value: Callable[[_Key], Dim]) -> Dim:
+    """Sum up terms with a value in the place of each factor.
 
-    >>> substitute_shape((name("batch"), 4), {"batch": 3})
-    (3, 4)
+    >>> expand([(("a", "b"), 2), ((), 1)], {"a": 3, "b": name("batch")}.__getitem__)
+    Length('6*batch + 1')
     """
-    if is_static(shape):
-        return shape
-    return tuple([substitute(dim, bindings) for dim in shape])
-
-
-def compare(a: Dim, b: Dim) -> bool | None:
-    """Tell whether two lengths are equal; None if that can be known only later.
-
-    >>> batch, time = name("batch"), name("time")
-    >>> compare(batch, batch), compare(batch, batch + 1), compare(batch, time)
-    (True, False, None)
-    """
-    if a == b:
-        return True
-    return False if isinstance(a - b, int) else None
-
-
-class _Collector:
-    """The context of `collecting`."""
-
-    __slots__ = ("_tokens",)
-
-    def __init__(self) -> None:
-        self._tokens: list[Token[list[tuple[Dim, Dim]] | None]] = []
-
-    def __enter__(self) -> list[tuple[Dim, Dim]]:
-        pairs: list[tuple[Dim, Dim]] = []
-        self._tokens.append(_assumptions.set(pairs))
-        return pairs
-
-    def __exit__(self, *error: object) -> None:
-        _assumptions.reset(self._tokens.pop())
-
-
-_assumptions: ContextVar[list[tuple[Dim, Dim]] | None] = ContextVar("assumptions", default=None)
-
-
-def collecting() -> _Collector:
-    """Collect what `same` assumes inside the block, as a list of pairs.
-
-    >>> with collecting() as pairs:
-    ...     same(name("batch"), name("time"))
-    True
-    >>> pairs
-    [(Length('batch'), Length('time'))]
-    """
-    return _Collector()
-
-
-def same(a: Dim, b: Dim) -> bool:
-    """Tell whether two lengths may be equal, and note the pair if that is only assumed.
-
-    >>> same(name("batch"), name("batch") + 1)
-    False
-    """
-    answer = compare(a, b)
-    if answer is not None:
-        return answer
-    pairs = _assumptions.get()
-    if pairs is not None:
-        pairs.append((a, b))
-    return True
-
-
-def solve(declared: Dim, actual: int, bindings: dict[str, int]) -> bool | None:
-    """Bind the one unbound name of `declared` so that it is `actual`; None if that must wait.
-
-    >>> bindings = {}
-    >>> solve(2 * name("batch") + 1, 7, bindings), bindings
-    (True, {'batch': 3})
-    """
-    left = substitute(declared, bindings)
-    if isinstance(left, int):
-        return left == actual
-    monomial, count = left._terms[0]
-    rest = left - _length(((monomial, count),))
-    if len(monomial) != 1 or monomial[0].kind != "name" or not isinstance(rest, int):
-        return None
-    value, remainder = divmod(actual - rest, count)
-    if remainder or value < 0:
-        return False
-    (unbound,) = monomial[0].names
-    bindings[unbound] = value
-    return True
-
-
-def parse_length(text: str) -> Dim:
-    """Read a length from the text that `str` gives for it.
-
-    >>> parse_length("(batch + 1)//2") == (name("batch") + 1) // 2
-    True
-    """
-    values: list[Dim] = []
-    # Signs and opened brackets that wait for their operands: which, where, how many values before.
-    waiting: list[tuple[str, int, int]] = []
-    wants_value = True
-    for kind, token, position in _tokens(text):
-        if (kind != "sign" or token in ("(", "-")) and wants_value:
-            if kind == "call" or kind == "sign":
-                waiting.append(("negate" if token == "-" else token, position, len(values)))
-                continue
-            values.append(_read_value(kind, token, text, position))
-            wants_value = False
-            continue
-        if kind != "sign" or token == "(" or wants_value:
-            _reject(text, position)
-        binding = _BINDING.get(token, 0)
-        while waiting and _BINDING.get(waiting[-1][0], -1) >= binding:
-            _apply(waiting.pop(), values, text)
-        if binding:
-            waiting.append((token, position, len(values)))
-            wants_value = True
-            continue
-        if not waiting or (token == "," and waiting[-1][0] == "("):
-            _reject(text, position)
-        wants_value = token == ","
-        if wants_value:
-            continue
-        opened, _, before = waiting.pop()
-        operands = values[before:]
-        if opened != "(" and len(operands) < 2:
-            _reject(text, position)
-        values[before:] = [_extreme(opened, operands) if opened != "(" else operands[0]]
-    while waiting and not wants_value and waiting[-1][0] in _BINDING:
-        _apply(waiting.pop(), values, text)
-    if waiting or wants_value:
-        _reject(text, len(text))
-    return values[0]
-
-
-_BINDING = {"+": 1, "-": 1, "*": 2, "//": 2, "%": 2, "negate": 3}
-_MEANING: dict[str, Callable[[Any, Any], Dim]] = {
-    "+": operator.add,
-    "-": operator.sub,
-    "*": operator.mul,
-    "//": operator.floordiv,
-    "%": operator.mod,
-}
-
-
-def _reject(text: str, position: int) -> NoReturn:
-    found = repr(text[position]) if position < len(text) else "the end"
-    raise ValueError(f"{text!r} is not a length: unexpected {found} at position {position}.")
-
-
-def _tokens(text: str) -> Iterator[tuple[str, str, int]]:
-    position = 0
-    while position < len(text):
-        if text[position].isspace():
-            position += 1
-            continue
-        match = _TOKEN.match(text, position)
-        if match is None or match.lastgroup is None:
-            _reject(text, position)
-        kind, token = match.lastgroup, match[match.lastgroup]
-        yield kind, token[:3] if kind == "call" else token, position
-        position = match.end()
-
-
-def _read_value(kind: str, token: str, text: str, position: int) -> Dim:
-    if kind == "integer":
-        return int(token)
-    if kind == "anonymous":
-        _numbers.skip(int(re.sub("[^0-9]", "", token)))
-        return _single(_name_atom(token))
-    called = token.replace("``", "`") if kind == "quoted" else token
-    if _ANONYMOUS.fullmatch(called):
-        _reject(text, position)
-    return _single(_name_atom(called))
-
-
-def _apply(sign: tuple[str, int, int], values: list[Dim], text: str) -> None:
-    symbol, position, _ = sign
-    right = values.pop()
-    if symbol == "negate":
-        values.append(-right)
-        return
-    if symbol in ("//", "%") and isinstance(right, int) and right == 0:
-        _reject(text, position)
-    values.append(_MEANING[symbol](values.pop(), right))
+    total: Dim = 0
+    for factors, count in terms:
+        product: Dim = count
+        for factor in factors:
+            product = product * value(factor)
+        total = total + product
+    return total
 
 
 def _length(terms: _Terms) -> Length:
@@ -483,10 +291,6 @@ def _length(terms: _Terms) -> Length:
     length._terms = terms
     length._hash = length._names = length._text = None
     return length
-
-
-def _single(atom: _Atom) -> Length:
-    return _length((((atom,), 1),))
 
 
 def _rank(term: tuple[_Monomial, int]) -> tuple[int, _Monomial]:
@@ -505,13 +309,9 @@ def _build(counts: dict[_Monomial, int]) -> Dim:
     return _length(tuple(terms))
 
 
-def _terms_of(dim: Dim) -> _Terms:
-    return dim._terms if isinstance(dim, Length) else (((), int(dim)),)
-
-
 def _add(a: Length, b: Dim) -> Dim:
     total = dict(a._terms)
-    for monomial, count in _terms_of(b):
+    for monomial, count in terms_of(b):
         total[monomial] = total.get(monomial, 0) + count
     return _build(total)
 
@@ -519,21 +319,20 @@ def _add(a: Length, b: Dim) -> Dim:
 def _multiply(a: Length, b: Dim) -> Dim:
     total: dict[_Monomial, int] = {}
     for left, left_count in a._terms:
-        for right, right_count in _terms_of(b):
+        for right, right_count in terms_of(b):
             monomial = tuple(sorted(left + right))
             total[monomial] = total.get(monomial, 0) + left_count * right_count
     return _build(total)
 
 
 def _constant(dim: Dim) -> int:
-    monomial, count = _terms_of(dim)[-1]
+    monomial, count = terms_of(dim)[-1]
     return 0 if monomial else count
 
 
 @lru_cache(maxsize=4096)
-def _name_atom(text: str) -> _Atom:
-    bare = (_BARE.fullmatch(text) and text.isidentifier()) or _ANONYMOUS.fullmatch(text)
-    atom = _Atom(text if bare else "`" + text.replace("`", "``") + "`")
+def _name_atom(text: str) -> Atom:
+    atom = Atom(quoted(text))
     atom.kind, atom.operands, atom.names, atom.least = "name", (), frozenset((text,)), 0
     return atom
 
@@ -543,11 +342,11 @@ def _compound(kind: str, operands: tuple[Dim, ...]) -> Length:
         text = "//".join(_bracketed(dim) for dim in operands)
     else:
         text = f"{kind}({', '.join(map(str, operands))})"
-    atom = _Atom(text)
+    atom = Atom(text)
     atom.kind, atom.operands = kind, operands
     atom.names = frozenset().union(*[dim.names for dim in operands if isinstance(dim, Length)])
     atom.least = _lower_of(kind, operands)
-    return _single(atom)
+    return single(atom)
 
 
 def _lower_of(kind: str, operands: tuple[Dim, ...]) -> int | None:
@@ -567,7 +366,7 @@ def _lower_of(kind: str, operands: tuple[Dim, ...]) -> int | None:
 def _lower(dim: Dim) -> int | None:
     """Give an integer that the length is never below, if one is plain to see."""
     total = 0
-    for monomial, count in _terms_of(dim):
+    for monomial, count in terms_of(dim):
         for atom in monomial:
             if count < 0 or atom.least is None or atom.least < 0:
                 return None
@@ -582,7 +381,7 @@ def _is_nonnegative(dim: Dim) -> bool:
 
 
 def _bracketed(dim: Dim) -> str:
-    monomial, count = _terms_of(dim)[0]
+    monomial, count = terms_of(dim)[0]
     plain = isinstance(dim, Length) and len(dim._terms) == len(monomial) == count == 1
     if (plain and monomial[0].kind != "//") or (isinstance(dim, int) and dim >= 0):
         return str(dim)
@@ -618,11 +417,11 @@ def _difference(a: Length, b: Dim, sign: str) -> int:
     return difference
 
 
-def _lone(dim: Dim, kind: str) -> _Atom | None:
+def _lone(dim: Dim, kind: str) -> Atom | None:
     """Give the atom of that kind, if the length is it plus something without another."""
     found = [
         monomial[0]
-        for monomial, count in _terms_of(dim)
+        for monomial, count in terms_of(dim)
         if count == len(monomial) == 1 and monomial[0].kind == kind
     ]
     return found[0] if len(found) == 1 else None
@@ -639,7 +438,7 @@ def _extreme(kind: str, given: Iterable[Dim]) -> Dim:
             raise TypeError(f"{kind} of lengths takes integers and lengths, not {dim!r}")
         atom = _lone(dim, kind)
         if atom is not None:
-            rest = dim - _single(atom)
+            rest = dim - single(atom)
             waiting.extend([operand + rest for operand in atom.operands])
             continue
         gaps = [dim - other if kind == "max" else other - dim for other in kept]
@@ -650,7 +449,7 @@ def _extreme(kind: str, given: Iterable[Dim]) -> Dim:
     if len(kept) == 1:
         return kept[0]
     constants = [_constant(dim) for dim in kept]
-    common = set(_terms_of(kept[0])).intersection(*[_terms_of(dim) for dim in kept[1:]])
+    common = set(terms_of(kept[0])).intersection(*[terms_of(dim) for dim in kept[1:]])
     shared = {monomial: count for monomial, count in common if monomial}
     shared[()] = max(constants) if kind == "max" else min(constants)
     outside = _build(shared)
@@ -662,7 +461,7 @@ def _extreme(kind: str, given: Iterable[Dim]) -> Dim:
 def _divide(numerator: Dim, divisor: Dim) -> Dim:
     if isinstance(divisor, int) and divisor == 0:
         raise ZeroDivisionError(f"the length {numerator} divided by zero")
-    if _terms_of(divisor)[0][1] < 0:
+    if terms_of(divisor)[0][1] < 0:
         numerator, divisor = -numerator, -divisor
     whole: Dim = 0
     before: tuple[Dim, Dim] | None = None
@@ -678,10 +477,10 @@ def _divide(numerator: Dim, divisor: Dim) -> Dim:
 
 def _split(numerator: Dim, divisor: Dim) -> tuple[Dim, Dim]:
     """Give quotient and remainder of a division of polynomials."""
-    terms = _terms_of(divisor)
+    terms = terms_of(divisor)
     lead, size = terms[0]
     quotient: dict[_Monomial, int] = {}
-    left = dict(_terms_of(numerator))
+    left = dict(terms_of(numerator))
     while True:
         found = [
             term
@@ -713,7 +512,7 @@ def _without(monomial: _Monomial, part: _Monomial) -> _Monomial:
 
 def _cancel(numerator: Dim, divisor: Dim) -> tuple[Dim, Dim]:
     """Take out what divides both, as (6*n*k + 3)//(4*k) has 2."""
-    above, below = _terms_of(numerator), _terms_of(divisor)
+    above, below = terms_of(numerator), terms_of(divisor)
     common = math.gcd(*[c for _, c in below], *[c for monomial, c in above if monomial])
     # What is left of the constant is under one step of the numerator, if the divisor is positive.
     if _constant(numerator) % common and not _is_nonnegative(divisor):
@@ -737,47 +536,32 @@ def _unnest(numerator: Dim, divisor: Dim) -> tuple[Dim, Dim]:
     inner, inner_divisor = atom.operands
     if not _is_nonnegative(inner_divisor):
         return numerator, divisor
-    return inner + (numerator - _single(atom)) * inner_divisor, inner_divisor * divisor
+    return inner + (numerator - single(atom)) * inner_divisor, inner_divisor * divisor
 
 
-def _replace(length: Length, bindings: Mapping[str, Dim]) -> Dim:
-    values: dict[_Atom, Dim] = {}
-    waiting = _atoms(length)
-    while waiting:
-        atom = waiting[-1]
-        needed = [inner for dim in atom.operands for inner in _atoms(dim) if inner not in values]
-        if needed:
-            waiting.extend(needed)
-            continue
-        waiting.pop()
-        if atom not in values:
-            values[atom] = _replace_atom(atom, values, bindings)
-    return _expand(length, values)
+def _atoms(dim: Dim) -> list[Atom]:
+    return [atom for monomial, _ in terms_of(dim) for atom in monomial]
 
 
-def _replace_atom(atom: _Atom, values: dict[_Atom, Dim], bindings: Mapping[str, Dim]) -> Dim:
-    if atom.kind == "name":
-        (text,) = atom.names
-        return bindings[text] if text in bindings else _single(atom)
-    operands = [_expand(dim, values) for dim in atom.operands]
-    if atom.kind != "//":
-        return _extreme(atom.kind, operands)
-    if isinstance(operands[1], int) and operands[1] == 0:
-        bound = sorted(atom.names.intersection(bindings))
-        given = ", ".join(f"{text} = {bindings[text]}" for text in bound)
-        raise ShapeError(f"the length {atom} divides by zero where {given}.")
-    return _divide(operands[0], operands[1])
+def _take_apart(length: Length) -> tuple[_Parts, _Places]:
+    atoms = inner_first(length)
+    places = {atom: place for place, atom in enumerate(atoms)}
+
+    def stored(dim: Dim) -> _Places:
+        return tuple([(tuple([places[a] for a in factors]), n) for factors, n in terms_of(dim)])
+
+    def given(atom: Atom) -> str | tuple[_Places, ...]:
+        return tuple(map(stored, atom.operands)) or next(iter(atom.names))
+
+    return tuple([(atom.kind, given(atom)) for atom in atoms]), stored(length)
 
 
-def _atoms(dim: Dim) -> list[_Atom]:
-    return [atom for monomial, _ in _terms_of(dim) for atom in monomial]
-
-
-def _expand(dim: Dim, values: Mapping[_Atom, Dim]) -> Dim:
-    total: Dim = 0
-    for monomial, count in _terms_of(dim):
-        product: Dim = count
-        for atom in monomial:
-            product = product * values[atom]
-        total = total + product
-    return total
+def _restore(parts: _Parts, own: _Places) -> Dim:
+    """Build a length from what `_take_apart` gave, by the rules for canonical forms of today."""
+    built: list[Dim] = []
+    for kind, given in parts:
+        if isinstance(given, str):
+            built.append(recall(given))
+        else:
+            built.append(combine(kind, [expand(terms, built.__getitem__) for terms in given]))
+    return expand(own, built.__getitem__)
