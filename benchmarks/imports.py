@@ -6,34 +6,32 @@ import subprocess
 import sys
 from statistics import median
 
-from .results import Row, measured
+from .results import Row, duration, measured
 
 SCRIPT = """
-from time import perf_counter
+from time import perf_counter, process_time
 a = perf_counter()
 import numpy
-b = perf_counter()
+b, worked = perf_counter(), process_time()
 import lazygrad
-c = perf_counter()
-print(b - a, c - b)
+print(b - a, perf_counter() - b, process_time() - worked)
 """
 
 
-def import_times() -> tuple[float, float]:
-    """Seconds of importing NumPy, and then lazygrad, in a new process."""
+def import_times() -> tuple[float, ...]:
+    """Seconds of importing NumPy, then lazygrad, and of the processor on the latter."""
     output = subprocess.run(
         [sys.executable, "-c", SCRIPT], check=True, capture_output=True, text=True
     ).stdout
-    numpy_seconds, ours = map(float, output.split())
-    return numpy_seconds, ours
+    return tuple(map(float, output.split()))
 
 
 def run_import(quick: bool) -> list[Row]:
     """``import lazygrad`` beyond ``import numpy``, in new processes."""
     import_times()
     found = [import_times() for _ in range(7 if quick else 21)]
-    note = f"import numpy: {median(n for n, _ in found) * 1e3:.0f} ms"
-    ours = [seconds for _, seconds in found]
+    numpy_seconds, ours, worked = (list(times) for times in zip(*found, strict=True))
+    note = f"processor {duration(median(worked))}; import numpy {duration(median(numpy_seconds))}"
     return [measured("import lazygrad beyond numpy", ours, most=0.050, note=note)]
 
 

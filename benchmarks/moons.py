@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy as np
 import lazygrad as lg
 
 from .moons_numpy import MoonsNumpy, batch
-from .results import Row, compared, measured
+from .results import Row, compared, duration, measured
 from .timing import calls_for_a_turn, interleaved, no_collection
 
 RATE = 0.1
@@ -131,7 +131,7 @@ def _against_numpy(name: str, least: float, quick: bool) -> list[Row]:
     rows = []
     for dtype in ("float64", "float32"):
         engines = {engine: checked(engine, dtype).step for engine in (name, "numpy")}
-        seconds = interleaved(engines, rounds=7 if quick else 25)
+        seconds = interleaved(engines, rounds=11 if quick else 41)
         label = f"moons step, {name}, {dtype}"
         rows.append(compared(label, seconds[name], seconds["numpy"], least=least))
     return rows
@@ -166,11 +166,15 @@ def run_first_result(quick: bool) -> list[Row]:
     checked("compiled", "float64")
     calls = calls_for_a_turn(first_result)
     found: list[dict[str, float]] = []
+    worked = []
     for _ in range(7 if quick else 25):
         with no_collection():
+            began = process_time()
             turn = [first_result() for _ in range(calls)]
+            worked.append((process_time() - began) / calls)
         found.append({part: sum(t[part] for t in turn) / calls for part in turn[0]})
     parts = {part: [entry[part] for entry in found] for part in found[0]}
-    note = ", ".join(f"{part} {median(times) * 1e3:.2f} ms" for part, times in parts.items())
+    listed = ", ".join(f"{part} {duration(median(times))}" for part, times in parts.items())
+    note = f"processor {duration(median(worked))}; {listed}"
     totals = [sum(entry.values()) for entry in found]
     return [measured("moons step, build to first result", totals, most=0.010, note=note)]

@@ -18,7 +18,7 @@ import numpy as np
 from .backends.numpy import Executable, bind
 from .errors import DTypeError, OptionError, ShapeError
 from .feeds import bind_lengths, missing_feeds, read_feed, unknown_feed
-from .ir.describe import describe, label
+from .ir.describe import describe, label, worded
 from .ir.graph import Graph, ancestors
 from .ir.op import Array
 from .ir.value import VARIABLE, Value
@@ -40,6 +40,7 @@ PLANS_KEPT = 16
 """How many sets of lengths a program stays planned for; the least recently used goes first."""
 
 
+@worded
 def compile(
     outputs: Outputs,
     *,
@@ -174,9 +175,11 @@ class Program:
     def _switch(self, executable: Executable) -> None:
         if executable is self._current:
             return
-        self._current = executable
-        self._run = executable.sections["run"]
-        self._door = _door(executable)
+        door = _door(executable)
+        # An interrupt in between must not leave the door of one plan before another.
+        self._door = _closed
+        self._current, self._run = executable, executable.sections["run"]
+        self._door = door
 
     def planned(self, **lengths: int) -> Executable:
         """Plan for named lengths before any call, and give the executable.
@@ -330,7 +333,7 @@ def _checked_updates(updates: Updates) -> list[tuple[Value, Value]]:
         if not isinstance(old, Value) or old.op is not VARIABLE:
             raise OptionError(f"only variables can be updated, got {_shown(old)}.")
         if id(old) in seen:
-            raise OptionError(f"{label(old)} is updated twice.\n  {describe(old)}")
+            raise OptionError(f"{label(old)} is updated twice.")
         seen.add(id(old))
         if not isinstance(new, Value):
             raise OptionError(f"the update of {label(old)} must be a node, got {_shown(new)}.")

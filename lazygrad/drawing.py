@@ -15,6 +15,7 @@ from .viz import Drawing
 __all__ = ["draw"]
 
 
+@public
 def draw(
     what: Value | Sequence[Value] | Graph | Program,
     *,
@@ -54,6 +55,3 @@ def draw(
         graph = Graph(nodes)
     annotations = known_values(graph) if values else None
     return Drawing(graph, annotations, rankdir=rankdir, limit=limit)
-
-
-public(draw)

@@ -52,6 +52,9 @@ class LazygradError(Exception):
 class GraphError(LazygradError):
     """An expression can't be built."""
 
+    fact = ""
+    """What is wrong, without who was called with what; empty where the text says nothing else."""
+
 
 class ShapeError(GraphError, ValueError):
     """Lengths or ranks of operands don't fit each other or the operation."""

@@ -32,7 +32,7 @@ from .ir.arrays import cast_array, plain_array
 from .ir.compute import compute_node
 from .ir.describe import describe, failed_operation, label, symbolic_error
 from .ir.graph import Graph, ancestors
-from .ir.op import Array, public
+from .ir.op import FUNCTIONS, Array
 from .ir.value import CONSTANT, LENGTH, PLACEHOLDER, VARIABLE, Value, install_runtime, placeholder
 from .lengths import is_static, substitute_shape
 from .ops.random import counters_of
@@ -105,7 +105,7 @@ class Evaluation:
         return self._pairs[key]
 
     def _current_modes(self) -> tuple[bool, ...]:
-        return tuple(bool(cell.array) for cell in self._flags)
+        return tuple([bool(cell.array) for cell in self._flags])
 
     def forward(self, feeds: Mapping[str, object], missing: str) -> Any:
         """Take a new snapshot, and run the forward section on it."""
@@ -133,7 +133,7 @@ class Evaluation:
             if type(data) is not np.ndarray or data.dtype != kept.dtype or data.shape != kept.shape:
                 return False
         for name, kept in self._feeds.items():
-            np.copyto(kept, feeds[name])  # type: ignore[arg-type]
+            kept[...] = feeds[name]
         return True
 
     def _feed(self, feeds: Mapping[str, object], missing: str) -> None:
@@ -196,10 +196,11 @@ class Evaluation:
         return self.forward_tick > 0 and self._changed() is None
 
     def _changed(self) -> Value | None:
-        for (node, cell), version in zip(self._variables, self._versions, strict=True):
-            if cell.synchronize() != version:
-                return node
-        return None
+        versions = [cell.synchronize() for _, cell in self._variables]
+        if versions == self._versions:
+            return None
+        pairs = zip(versions, self._versions, strict=True)
+        return self._variables[[now != then for now, then in pairs].index(True)][0]
 
     def _require_current(self, what: str) -> None:
         changed = self._changed()
@@ -241,14 +242,14 @@ class Evaluation:
             self._rerun("backward")
         self._seed = read
         found = self._pull()
-        leaves = [leaf for leaf in self._leaves if id(leaf) in found]
-        for leaf in leaves:
+        for leaf in self._leaves:
+            gradient = found.get(id(leaf))
             before = latest_gradient(leaf) if accumulate else None
-            if before is not None:
-                found[id(leaf)] = before + found[id(leaf)]
+            if gradient is not None and before is not None:
+                gradient = found[id(leaf)] = before + gradient
             # A leaf keeps its gradient when the node that it came from is dropped.
-            if not leaf.operands:
-                leaf._gradient = found[id(leaf)]
+            if gradient is not None and not leaf.operands:
+                leaf._gradient = gradient
         self.gradients = found
         self.backward_tick = next(_ticks)
 
@@ -485,5 +486,5 @@ def concrete(value: Value, what: str) -> Any:
     return result
 
 
-public(concrete)
+FUNCTIONS["concrete"] = concrete
 install_runtime(NodeRuntime())

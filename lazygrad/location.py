@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+from types import TracebackType
 from typing import NamedTuple
 
-__all__ = ["Location", "user_location"]
+__all__ = ["Location", "passed_user_code", "user_location"]
 
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 # Programs shipped inside the package are users of the library like anybody else's.
 _USERS = (_PACKAGE + "examples" + os.sep, _PACKAGE + "demo.py")
+# Before Python 3.11 an error that leaves a `with` block has passed through this file.
+_CONTEXTS = contextlib.__file__
 
 
 class Location(NamedTuple):
@@ -23,12 +27,26 @@ class Location(NamedTuple):
         return f"{os.path.basename(self.file)}:{self.line}"
 
 
+def _is_users(file: str) -> bool:
+    return not file.startswith(_PACKAGE) or file.startswith(_USERS)
+
+
+def passed_user_code(trace: TracebackType | None) -> bool:
+    """Whether an error came up through a function of the user's, such as the body of a loop."""
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        if _is_users(file) and file != _CONTEXTS:
+            return True
+        trace = trace.tb_next
+    return False
+
+
 def user_location() -> Location | None:
     """Give the innermost frame outside this package, or None when there is none."""
     frame = sys._getframe(1)
     while frame is not None:
         file = frame.f_code.co_filename
-        if not file.startswith(_PACKAGE) or file.startswith(_USERS):
+        if _is_users(file):
             return Location(file, frame.f_lineno)
         frame = frame.f_back  # type: ignore[assignment]
     return None

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .errors import DTypeError, OptionError, ShapeError
+from .ir.describe import worded
 from .ir.op import Operand
 from .ir.value import Value, as_value
 from .lengths import Dim, Length
@@ -62,10 +63,12 @@ class Stream:
     _made: list[int] = field(default_factory=lambda: [0])
 
     @property
+    @worded
     def made(self) -> int:
         """How many draws have been made."""
         return self._made[0]
 
+    @worded
     def normal(
         self,
         shape: object = None,
@@ -81,6 +84,7 @@ class Stream:
         """
         return self._scaled("normal", shape, dtype, loc, scale)
 
+    @worded
     def truncated_normal(
         self,
         shape: object = None,
@@ -108,6 +112,7 @@ class Stream:
             )
         return self._scaled("truncated_normal", shape, dtype, loc, scale, (low, high))
 
+    @worded
     def uniform(
         self,
         shape: object = None,
@@ -123,12 +128,14 @@ class Stream:
             return self._scaled("uniform", shape, dtype, low, high - low)  # type: ignore[operator]
         return self._scaled("uniform", shape, dtype, low, subtract(high, low))
 
+    @worded
     def exponential(
         self, shape: object = None, scale: Operand = 1.0, *, dtype: DTypeLike | None = None
     ) -> Value:
         """Draw from the exponential distribution with mean *scale*."""
         return self._scaled("exponential", shape, dtype, 0.0, scale)
 
+    @worded
     def gumbel(
         self,
         shape: object = None,
@@ -140,6 +147,7 @@ class Stream:
         """Draw from the Gumbel distribution: ``loc - scale * log(e)`` of an exponential e."""
         return self._scaled("gumbel", shape, dtype, loc, scale)
 
+    @worded
     def bernoulli(self, shape: object = None, p: Operand = 0.5) -> Value:
         """Draw bools that are True with probability *p*; no gradient flows to *p*.
 
@@ -153,6 +161,7 @@ class Stream:
         result: Value = less(drawn, p)
         return result
 
+    @worded
     def integers(
         self,
         shape: object,
@@ -183,6 +192,7 @@ class Stream:
                 )
         return self._draw("integers", _shape("integers", shape), kind, bounds)
 
+    @worded
     def permutation(self, x: Operand | Length, *, axis: int = 0) -> Value:
         """Shuffle: the numbers below an integer or length *x*, or an array's entries along *axis*.
 
@@ -200,6 +210,7 @@ class Stream:
         places = self._draw("permutation", (node.shape[axis],), np.dtype(np.int64))
         return take(node, places, axis=axis)
 
+    @worded
     def choice(
         self, a: Operand | Length, shape: object = (), *, replace: bool = True, axis: int = 0
     ) -> Value:
@@ -229,6 +240,7 @@ class Stream:
             places = shuffled[:number].reshape(wanted)
         return places if node is None else take(node, places, axis=axis)
 
+    @worded
     def categorical(self, logits: Operand, *, axis: int = -1) -> Value:
         """Draw positions along *axis*, each with the probability that ``softmax(logits)`` gives it.
 
@@ -282,6 +294,7 @@ class Stream:
         return f"<random stream {self.seed}, {self.made} draws, call {int(self.counter.data)}>"
 
 
+@worded
 def stream(seed: int) -> Stream:
     """Start a stream of random draws.
 

@@ -60,6 +60,10 @@ def test_the_example_of_the_package_runs():
     assert results.failed == 0
 
 
+def test_a_public_name_is_listed_once():
+    assert sorted(lazygrad.__all__) == sorted(set(lazygrad.__all__))
+
+
 def test_every_floor_of_the_package_is_in_the_design_page():
     text = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
     for path in (ROOT / "lazygrad").iterdir():

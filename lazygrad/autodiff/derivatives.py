@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from ..errors import DisconnectedError, DTypeError, OptionError, ShapeError
-from ..ir.describe import describe, label
+from ..ir.describe import describe, label, worded
 from ..ir.value import Value, as_value, constant, with_gradients
 from ..ops.arithmetic import astype
 from ..ops.shape import broadcast_to
@@ -104,6 +104,7 @@ def differentiable(node: Value) -> Value:
     return node
 
 
+@worded
 def vjp(outputs: Leaves, wrt: Leaves, cotangents: object, *, unused: str = "raise") -> Structured:
     """Pull cotangents of *outputs* back to *wrt*.
 
@@ -143,6 +144,7 @@ def vjp(outputs: Leaves, wrt: Leaves, cotangents: object, *, unused: str = "rais
     )
 
 
+@worded
 def grad(y: Value, wrt: Leaves, *, seed: object = None, unused: str = "raise") -> Structured:
     """Differentiate *y* with respect to *wrt*; of an array, the gradient of its sum.
 
@@ -159,6 +161,7 @@ def grad(y: Value, wrt: Leaves, *, seed: object = None, unused: str = "raise") -
     return vjp(y, wrt, start, unused=unused)
 
 
+@worded
 def value_and_grad(y: Value, wrt: Leaves, *, unused: str = "raise") -> tuple[Value, Structured]:
     """Give *y* together with its gradient.
 
@@ -169,6 +172,7 @@ def value_and_grad(y: Value, wrt: Leaves, *, unused: str = "raise") -> tuple[Val
     return y, grad(y, wrt, unused=unused)
 
 
+@worded
 def jvp(outputs: Leaves, wrt: Leaves, tangents: object) -> Structured:
     """Push tangents of *wrt* forward to *outputs*, whose structure the result has.
 
@@ -193,6 +197,7 @@ def jvp(outputs: Leaves, wrt: Leaves, tangents: object) -> Structured:
     )
 
 
+@worded
 def hvp(y: Value, wrt: Leaves, vectors: object, *, unused: str = "raise") -> Structured:
     """Multiply the Hessian of *y* with *vectors*, without forming it (Pearlmutter 1994).
 

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 from ..ir.graph import Graph, ancestors
 from ..ir.op import Op, Writes
 from ..ir.value import CONSTANT, ITEM, PLACEHOLDER, Value, apply, item, make
+from ..lengths import Length
 from ..spec import Spec, cotangent_dtype
 from .derivatives import filled
 from .forward import push_forward
@@ -173,12 +174,13 @@ def _kept(
 def _read_backwards(body: _Body, pulled: Sequence[Value]) -> list[Value]:
     """List the nodes of a body that its reverse walk reads and that are not at hand anyway.
 
-    Of a view what it looks into is kept.
+    Of a view what it looks into is kept. What can have another shape in each step can't be kept
+    for all of them, and is computed again.
     """
-    forward = {id(node) for node in body.graph.nodes}
+    forward = {id(node) for node in body.graph.nodes if not (node.operands and _is_ragged(node))}
     at_hand = {id(node) for node in (*body.elements, *body.outers, *body.steps)}
     found: dict[int, Value] = {}
-    for node in ancestors(pulled, stop=body.graph.nodes):
+    for node in ancestors(pulled, stop=[n for n in body.graph.nodes if id(n) in forward]):
         # An operation of several results is read by its items, which rules make anew.
         is_item = node.op is ITEM and id(node.operands[0]) in forward
         if isinstance(node.spec, tuple) or not (is_item or id(node) in forward):
@@ -189,6 +191,16 @@ def _read_backwards(body: _Body, pulled: Sequence[Value]) -> list[Value]:
         if kept.op is not CONSTANT and id(kept) not in at_hand:
             found[id(kept)] = kept
     return list(found.values())
+
+
+def _is_ragged(node: Value) -> bool:
+    """Whether a length in a node's shape depends on data."""
+    specs = node.spec if isinstance(node.spec, tuple) else (node.spec,)
+    return any(
+        isinstance(length, Length) and length.is_data_dependent
+        for spec in specs
+        for length in spec.shape
+    )
 
 
 def push_forward_loop(

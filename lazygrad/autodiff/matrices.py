@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import OptionError, ShapeError
+from ..ir.describe import worded
 from ..ir.value import Value, constant
 from ..lengths import Dim
 from ..ops.arithmetic import astype
@@ -40,6 +42,7 @@ def _counted(count: Dim) -> Value:
     return astype(scan(lambda total, x: (total + x, total), 0.0, ones)[1], np.int64)
 
 
+@worded
 def jacobian(y: Value, wrt: Leaves, *, mode: str | None = None) -> Any:
     """Differentiate every element of *y* with respect to every element of *wrt*.
 
@@ -52,6 +55,8 @@ def jacobian(y: Value, wrt: Leaves, *, mode: str | None = None) -> Any:
     Value(data=[[2. 0.]
      [0. 4.]], grad=None)
     """
+    if mode not in (None, "reverse", "forward"):
+        raise OptionError(f'jacobian: mode must be "reverse", "forward" or None, got {mode!r}.')
     leaves = flatten(wrt, "wrt")
     return unflatten(wrt, [_jacobian(y, leaf, mode) for leaf in leaves])
 
@@ -70,7 +75,7 @@ def _jacobian(y: Value, x: Value, mode: str | None) -> Value:
 
 
 def _along_basis(spec: Spec, derivative: Callable[[Value], Value]) -> Value:
-    """Stack the derivatives along every basis vector: all at once where that can be, else in a loop."""
+    """Stack the derivatives along every basis vector: at once where that can be, else in a loop."""
     count, dtype = product(spec.shape), cotangent_dtype(spec.dtype)
     if isinstance(count, int) and spec.is_static:
         vector = argument(Spec(spec.shape, dtype), "basis")
@@ -85,6 +90,7 @@ def _along_basis(spec: Spec, derivative: Callable[[Value], Value]) -> Value:
     return looped
 
 
+@worded
 def hessian(y: Value, wrt: Leaves) -> Any:
     """Differentiate a scalar twice: the matrix of its second derivatives.
 
@@ -97,11 +103,11 @@ def hessian(y: Value, wrt: Leaves) -> Any:
     Value(data=[[ 6.  0.]
      [ 0. 12.]], grad=None)
     """
+    if y.spec.shape != ():
+        raise ShapeError(f"hessian: y must be one number, got {y.spec}; give its sum.")
     leaves = flatten(wrt, "wrt")
     gradients: Sequence[Value] = grad(y, leaves)
-    return unflatten(
-        wrt, [unflatten(wrt, [_block(g, leaf) for leaf in leaves]) for g in gradients]
-    )
+    return unflatten(wrt, [unflatten(wrt, [_block(g, leaf) for leaf in leaves]) for g in gradients])
 
 
 def _block(g: Value, leaf: Value) -> Value:

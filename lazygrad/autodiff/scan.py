@@ -13,17 +13,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import DTypeError, OptionError, ShapeError
-from ..ir.compute import compute_node
+from ..ir.compute import bind_lengths, compute_node
 from ..ir.describe import describe, label
 from ..ir.graph import Graph, ancestors
 from ..ir.op import Array, Attrs, Call, In, Trait, public
-from ..ir.value import (
-    CONSTANT,
-    Value,
-    apply,
-    as_value,
-    item,
-)
+from ..ir.value import CONSTANT, Value, apply, as_value, item, make
 from ..lengths import Dim, Length, same
 from ..ops.arithmetic import astype
 from ..ops.forms import general
@@ -79,7 +73,8 @@ def _kernel(
         np.copyto(target, last)
 
 
-def _run_body(body: Graph, inputs: Sequence[Any], lengths: Mapping[str, int]) -> list[Any]:
+def _run_body(body: Graph, inputs: Sequence[Any], known_lengths: Mapping[str, int]) -> list[Any]:
+    lengths = dict(known_lengths)
     known = {id(node): array for node, array in zip(body.inputs, inputs, strict=True)}
     for node in body.nodes:
         if id(node) in known:
@@ -89,6 +84,8 @@ def _run_body(body: Graph, inputs: Sequence[Any], lengths: Mapping[str, int]) ->
         else:
             operands = [known[id(operand)] for operand in node.operands]
             known[id(node)] = compute_node(node, operands, lengths)
+            if Trait.DATA_SHAPED in node.op.traits:
+                bind_lengths(node, known[id(node)], lengths)
     return [known[id(node)] for node in body.outputs]
 
 
@@ -121,6 +118,7 @@ _scan = general(
 )
 
 
+@public
 def scan(
     body: Callable[[Any, Any], tuple[Any, Any]],
     init: Any,
@@ -173,7 +171,7 @@ def scan(
             break
         first = widened
     counted = bool(closed.inputs) and closed.inputs[-1].name == "step"
-    named = {name: atom for node in closed.nodes for name, atom in _names(node)}
+    named = _outer_names(closed)
     node = _scan(
         *first,
         *sequences,
@@ -221,7 +219,9 @@ def _length(sequences: Sequence[Value], length: Any) -> Dim:
         raise OptionError("scan: without sequences the number of steps must be given as length=.")
     for sequence in sequences:
         if sequence.ndim == 0:
-            raise ShapeError(f"scan: a sequence needs a first axis to loop over, got {sequence.spec}.")
+            raise ShapeError(
+                f"scan: a sequence needs a first axis to loop over, got {sequence.spec}."
+            )
     steps = as_shape(length)[0] if length is not None else sequences[0].spec.shape[0]
     for sequence in sequences:
         if not same(sequence.spec.shape[0], steps):
@@ -297,8 +297,9 @@ def _captured(
     nodes = ancestors(results, stop=inputs)
     inside = {id(node) for node in inputs}
     for node in nodes:
-        drawn = Trait.DRAWS in node.op.traits and node.serial > began
-        if drawn or any(id(operand) in inside for operand in node.operands):
+        if (_draws(node) and _source(node).serial > began) or any(
+            id(operand) in inside for operand in node.operands
+        ):
             inside.add(id(node))
     replaced: dict[int, Value] = {id(node): node for node in inputs}
     outside: list[Value] = []
@@ -318,15 +319,61 @@ def _captured(
         if id(node) not in inside or id(node) in replaced:
             continue
         operands = tuple(taken(operand) for operand in node.operands)
-        if Trait.DRAWS in node.op.traits and len(operands) == 1:
+        if _draws(node) and _source(node).serial > began:
             is_counted = True
-            replaced[id(node)] = apply(node.op, operands[0], step, **node.attrs)
+            replaced[id(node)] = _with_step(node, operands, step)
         else:
             replaced[id(node)] = node.with_operands(operands)
     outputs = [taken(node) for node in results]
     assumptions = tuple((a, b, node) for node in nodes for a, b in node.assumptions)
     steps = [step] if is_counted else []
     return Graph(outputs, [*inputs, *arguments, *steps], assumptions), outside
+
+
+def _outer_names(body: Graph) -> dict[str, Length]:
+    """Give the symbolic lengths that a body gets from outside, by name.
+
+    Those that its own operations make known in mid-run can differ from step to step, so no result
+    may have them.
+    """
+    named = {name: length for node in body.nodes for name, length in _names(node)}
+    shaped = [node for node in body.nodes if Trait.DATA_SHAPED in node.op.traits]
+    own = {name for node in shaped for name, _ in _names(node)}
+    for node in body.outputs:
+        if any(name in own for name, _ in _names(node)):
+            raise ShapeError(
+                f"scan: carries and results keep their shape from step to step, but {node.spec}"
+                f" depends on data.\n  {label(node)}: {describe(node)}"
+            )
+    return {name: length for name, length in named.items() if name not in own}
+
+
+def _draws(node: Value) -> bool:
+    """Whether a node is a random draw, or a loop that makes some."""
+    if Trait.LOOPS in node.op.traits:
+        return any(map(_draws, node.attrs["body"].nodes))
+    return Trait.DRAWS in node.op.traits
+
+
+def _source(node: Value) -> Value:
+    """Give the node whose derivative a node belongs to, or itself: derivatives draw nothing new."""
+    while node.origin is not None:
+        node = node.origin
+    return node
+
+
+def _with_step(node: Value, operands: tuple[Value, ...], step: Value) -> Value:
+    """Let draws, and those of loops, change with the step of the loop around them."""
+    if Trait.LOOPS not in node.op.traits:
+        return apply(node.op, *operands, step, **node.attrs)
+    body, around = node.attrs["body"], argument(step.spec, "outer step")
+    changed = body.rebuild(
+        lambda inner: _with_step(inner, inner.operands, around) if _draws(inner) else inner
+    )
+    last = len(body.inputs) - node.attrs["counted"]
+    inputs = [*body.inputs[:last], around, *body.inputs[last:]]
+    attrs = {**node.attrs, "body": Graph(changed.outputs, inputs, changed.assumptions)}
+    return make(node.op, (*operands, step), attrs, node.spec, like=node)
 
 
 def _names(node: Value) -> list[tuple[str, Length]]:
@@ -342,6 +389,3 @@ def _names(node: Value) -> list[tuple[str, Length]]:
         elif isinstance(thing, Length):
             found += thing.by_name.items()
     return found
-
-
-public(scan)

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from ..ir.cell import Cell
-from ..ir.compute import compute_node
+from ..ir.compute import bind_lengths, compute_node
 from ..ir.graph import Graph
 from ..ir.op import Array, Trait
-from ..ir.value import CONSTANT, LENGTH, VARIABLE, Value
-from ..lengths import evaluate, solve
+from ..ir.value import CONSTANT, LENGTH, VARIABLE
+from ..lengths import evaluate
 
 __all__ = ["compute_node", "interpret"]
 
@@ -51,16 +51,5 @@ def interpret(
             operands = [known[id(operand)] for operand in node.operands]
             known[id(node)] = compute(node, operands, lengths)
             if Trait.DATA_SHAPED in node.op.traits:
-                _bind_lengths(node, known[id(node)], lengths)
+                bind_lengths(node, known[id(node)], lengths)
     return [known[id(node)] for node in graph.outputs]
-
-
-def _bind_lengths(node: Value, results: Array | tuple[Array, ...], lengths: dict[str, int]) -> None:
-    """Note the lengths that a node has shown by running."""
-    specs: Any = node.spec
-    pairs = (
-        [(specs, results)] if isinstance(results, np.ndarray) else zip(specs, results, strict=True)
-    )
-    for spec, result in pairs:
-        for declared, actual in zip(spec.shape, result.shape, strict=True):
-            solve(declared, actual, lengths)

@@ -36,8 +36,9 @@ from ..schedule.buffers import (
 )
 from ..schedule.steps import Schedule, Section, Step
 from ..spec import Spec
-from .loops import loop_over
+from .loops import Loop, worded
 from .recycle import HELD, OutputPool
+from .source import evaluate_with, function_name, holds_data_length, is_plain, needs_data_length
 
 __all__ = ["LINES_PER_FUNCTION", "LOOPED_STEPS", "Executable", "bind"]
 
@@ -136,17 +137,23 @@ class _Emitter:
         cells: Sequence[Cell],
         feeds_kept: bool,
         timed: bool,
+        loop: Loop | None = None,
     ) -> None:
+        self.loop = loop
         self.schedule = schedule
         self.plan = plan
         self.cells = cells
         self.timed = timed
         self.seconds = [0.0] * len(schedule.steps)
-        self.looped = not timed and len(schedule.steps) > LOOPED_STEPS and all(
-            storage.kind is not Kind.FRESH for storage in plan.storage
+        self.looped = (
+            not timed
+            and loop is None
+            and len(schedule.steps) > LOOPED_STEPS
+            and all(storage.kind is not Kind.FRESH for storage in plan.storage)
         )
         self.takes_feeds = not feeds_kept
-        self.feeds_kept = feeds_kept or len(schedule.steps) > LINES_PER_FUNCTION
+        is_long = loop is None and len(schedule.steps) > LINES_PER_FUNCTION
+        self.feeds_kept = feeds_kept or is_long
         self.arrays: dict[int, Array] = {}
         self.namespace: dict[str, Any] = {"getrefcount": getrefcount, "np": np, "deque": deque}
         self.names: dict[int, str] = {}
@@ -203,6 +210,10 @@ class _Emitter:
                 self._bind(number, self._slot(arena, number, storage.offset))
             elif storage.kind is Kind.OUTPUT and self.looped:
                 self._bind(number, np.empty(plan.shapes[number], schedule.specs[number].dtype))
+            elif storage.kind is Kind.OUTPUT and self.loop is not None:
+                self.names[number] = f"o{number}"
+                shape, dtype = plan.shapes[number] or (), schedule.specs[number].dtype
+                self.namespace[f"buffers{number}"] = np.empty(shape, dtype), np.empty(shape, dtype)
             elif storage.kind is Kind.OUTPUT:
                 self.names[number] = f"o{number}"
                 pool = OutputPool(plan.shapes[number] or (), schedule.specs[number].dtype)
@@ -226,7 +237,10 @@ class _Emitter:
         start = 0
         for position, section in enumerate(self.schedule.sections):
             is_last = position == len(self.schedule.sections) - 1
-            self._write_section(section, start, is_last)
+            if self.loop is not None:
+                self._write_loop(section, self.loop)
+            else:
+                self._write_section(section, start, is_last)
             functions[section.name] = section.name
             start = section.stop
         return functions
@@ -257,9 +271,17 @@ class _Emitter:
         calls = [(f"{section.name}_{position}()", None) for position in range(len(chunks))]
         self._function(section.name, arguments, [*entry, *calls, *tail])
 
-    def _function(
-        self, name: str, arguments: str, body: list[tuple[str, Step | None]]
-    ) -> None:
+    def _write_loop(self, section: Section, loop: Loop) -> None:
+        steps: list[tuple[str, Step | None]] = [(line, None) for line in loop.first()]
+        for step in self.schedule.steps:
+            steps += self._step_lines(step)
+        steps += [(line, None) for line in loop.last(self.names)]
+        body: list[tuple[str, Step | None]] = [(line, None) for line in loop.before()]
+        body += [("    " + line, step) for line, step in steps or [("pass", None)]]
+        body += [(line, None) for line in loop.after()]
+        self._function(section.name, loop.arguments, body)
+
+    def _function(self, name: str, arguments: str, body: list[tuple[str, Step | None]]) -> None:
         self.lines.append(f"def {name}({arguments}):")
         targets = [line.split(" = ")[0].strip("(, )").split(", ") for line, _ in body]
         shared = self.feeds_kept and sorted(self.per_call.intersection(chain(*targets)))
@@ -309,6 +331,8 @@ class _Emitter:
     ) -> list[tuple[str, Step | None]]:
         if not self.timed or not lines:
             return lines
+        # The two lines may come to stand in different functions.
+        self.per_call.add("began")
         self.namespace["clock"] = perf_counter
         self.namespace["seconds"] = self.seconds
         stop = (f"seconds[{index}] += clock() - began", None)
@@ -316,7 +340,7 @@ class _Emitter:
 
     def _view_lines(self, step: Step) -> list[tuple[str, Step | None]]:
         source, number = step.reads[0], step.writes[0]
-        symbolic = any(_holds_data_length(value) for value in step.attrs.values())
+        symbolic = any(holds_data_length(value) for value in step.attrs.values())
         if source in self.arrays and not symbolic:
             attrs = concrete_attrs(step.attrs, self.plan.lengths)
             self._bind(number, step.op.kernel(self.arrays[source], **attrs))
@@ -327,10 +351,10 @@ class _Emitter:
         return [(f"w{number} = {self._written(call, step)}{self._note(step)}", step)]
 
     def _call(self, step: Step) -> Call:
+        if needs_data_length(step):
+            return Call(step.op.kernel, ())
         if Trait.LOOPS in step.op.traits:
             return self._loop_call(step)
-        if _needs_data_length(step):
-            return Call(step.op.kernel, ())
         specs = tuple(self._concrete_spec(number) for number in step.reads)
         # What says its own length only when it has run can't be told that length.
         shaped = Trait.DATA_SHAPED in step.op.traits
@@ -340,20 +364,20 @@ class _Emitter:
     def _loop_call(self, step: Step) -> Call:
         """Bind the body of a loop, and give the loop around it as a kernel."""
         attrs = concrete_attrs(step.attrs, self.plan.lengths)
-        schedule, feeds = body_schedule(attrs["body"])
-        lengths = dict(zip(attrs["names"], attrs["lengths"], strict=True))
-        executable = bind(schedule, make_plan(schedule, lengths), ())
-        loop = loop_over(
-            executable.functions["run"],
-            executable.failure,
-            feeds,
-            carries=attrs["carries"],
-            xs=attrs["xs"],
-            operands=len(step.reads),
-            length=attrs["length"],
-            reverse=attrs["reverse"],
+        loop = Loop(
+            body_schedule(attrs["body"], attrs["carries"]),
+            attrs["carries"],
+            attrs["xs"],
+            len(step.reads),
+            attrs["length"],
+            attrs["reverse"],
         )
-        return Call(loop, (*(In(i) for i in range(len(step.reads))), OUT))
+        lengths = dict(zip(attrs["names"], attrs["lengths"], strict=True))
+        schedule = loop.body.schedule
+        plan = make_plan(schedule, lengths)
+        executable = _Emitter(schedule, plan, (), False, False, loop).executable()
+        run = worded(executable.functions["run"], executable.failure)
+        return Call(run, (*(In(i) for i in range(len(step.reads))), OUT))
 
     def _concrete_spec(self, number: int) -> Spec:
         shape = self.plan.shapes[number]
@@ -362,12 +386,12 @@ class _Emitter:
 
     def _written(self, call: Call, step: Step) -> str:
         """Write a kernel call as source."""
-        if _needs_data_length(step):
+        if needs_data_length(step):
             return self._dynamic_call(step)
         arguments = [self._argument(argument, step) for argument in call.arguments]
         if call.out_by_name:
             arguments.append(f"out={self._target(step)}")
-        name = self._named(call.function, _function_name(call.function, step))
+        name = self._named(call.function, function_name(call.function, step))
         return f"{name}({', '.join(arguments)})"
 
     def _dynamic_call(self, step: Step) -> str:
@@ -377,7 +401,7 @@ class _Emitter:
         arguments += [
             f"{name}={self._attribute_source(value)}" for name, value in step.attrs.items()
         ]
-        name = self._named(step.op.kernel, _function_name(step.op.kernel, step))
+        name = self._named(step.op.kernel, function_name(step.op.kernel, step))
         return f"{name}({', '.join(arguments)})"
 
     def _target(self, step: Step) -> str:
@@ -389,7 +413,7 @@ class _Emitter:
             return self.names[step.reads[argument.index]]
         if argument is OUT:
             return self._target(step)
-        if _is_plain(argument):
+        if is_plain(argument):
             return repr(argument)
         return self._named(argument, "k")
 
@@ -398,7 +422,7 @@ class _Emitter:
             return self._length_source(value)
         if type(value) is tuple:
             return f"({''.join(self._attribute_source(entry) + ', ' for entry in value)})"
-        return repr(value) if _is_plain(value) else self._named(value, "k")
+        return repr(value) if is_plain(value) else self._named(value, "k")
 
     def _shape_source(self, spec: Spec) -> str:
         return self._attribute_source(spec.shape)
@@ -409,7 +433,7 @@ class _Emitter:
             for name in sorted(length.names)
             if name in self.length_names
         )
-        evaluator = self._named(partial(_evaluate_with, length, dict(self.plan.lengths)), "length")
+        evaluator = self._named(partial(evaluate_with, length, dict(self.plan.lengths)), "length")
         return f"{evaluator}({{{known}}})"
 
     def _length_lines(self, number: int, step: Step) -> list[tuple[str, Step | None]]:
@@ -460,9 +484,7 @@ class _Emitter:
             return self.bound_names[id(thing)]
         name = hint if hint not in self.taken and hint not in self.namespace else ""
         if not name:
-            name = next(
-                f"{hint}_{i}" for i in count(1) if f"{hint}_{i}" not in self.namespace
-            )
+            name = next(f"{hint}_{i}" for i in count(1) if f"{hint}_{i}" not in self.namespace)
         self.taken.add(name)
         self.namespace[name] = thing
         self.bound_names[id(thing)] = name
@@ -504,11 +526,12 @@ class _Emitter:
                 written = self._written(self._call(step), step).replace("(", ", ", 1)
                 pieces.append(f"partial({written}")
             elif number in self.arrays:
-                bound.append(partial(np.copyto, self.cells[cell].array, self.arrays[number]))
+                # np.copyto would run bytecode, that of its dispatcher.
+                bound.append(partial(self.cells[cell].array.__setitem__, ..., self.arrays[number]))
             else:
                 self.namespace["partial"] = partial
                 target = self.names[self.schedule.cells[cell]]
-                pieces.append(f"partial(np.copyto, {target}, {self.names[number]})")
+                pieces.append(f"partial({target}.__setitem__, ..., {self.names[number]})")
         self.namespace["commits"] = tuple(bound)
         self.namespace["call"] = partial.__call__
         listed = f"({', '.join(pieces)}, *commits)" if pieces else "commits"
@@ -553,33 +576,3 @@ class _Emitter:
             (f"for function, arguments, step in {name}:", None),
             ("    function(*arguments)", None),
         ]
-
-
-def _evaluate_with(length: Length, fixed: dict[str, int], known: dict[str, int]) -> int:
-    return evaluate(length, {**fixed, **known})
-
-
-def _needs_data_length(step: Step) -> bool:
-    return Trait.DATA_SHAPED not in step.op.traits and any(
-        _holds_data_length(value) for value in step.attrs.values()
-    )
-
-
-def _holds_data_length(value: object) -> bool:
-    if type(value) is tuple:
-        return any(map(_holds_data_length, value))
-    return is_data_dependent(value)
-
-
-def _is_plain(value: object) -> bool:
-    if type(value) is tuple:
-        return all(map(_is_plain, value))
-    return value is None or type(value) in (int, bool)
-
-
-def _function_name(function: object, step: Step) -> str:
-    owner = getattr(function, "__self__", None)
-    name = getattr(function, "__name__", "")
-    if isinstance(owner, np.ufunc):
-        return f"{owner.__name__}_{name}"
-    return name if name.isidentifier() and not name.startswith("<") else step.op.name

@@ -81,6 +81,11 @@ def _unwrapped(data: object) -> Array:
 def _refuse(array: Array) -> None:
     if array.dtype.kind == "O":
         kinds = sorted({type(entry).__name__ for entry in array.reshape(-1)[:100]})
+        if array.ndim == 0 and kinds == ["int"]:
+            bits = array.item().bit_length()
+            raise DTypeError(f"an integer of {bits} bits is too large for any integer dtype.")
+        if array.ndim == 0:
+            raise DTypeError(f"{kinds[0]} is not an array of numbers.")
         raise DTypeError(f"an array of Python objects ({', '.join(kinds)}) can't be computed with.")
     if array.dtype.kind in "SUT":
         raise DTypeError("text can't be computed with; give it numbers, for example class indices.")

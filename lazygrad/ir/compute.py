@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from ..lengths import Length, evaluate
+from ..lengths import Length, evaluate, solve
 from ..spec import Spec
 from .op import Array, Attrs, Trait, Writes
 from .value import Value
 
-__all__ = ["compute_node", "concrete_attrs"]
+__all__ = ["bind_lengths", "compute_node", "concrete_attrs"]
 
 _NO_LENGTHS: Mapping[str, int] = {}
 
@@ -54,3 +54,14 @@ def _concrete(value: Any, lengths: Mapping[str, int]) -> Any:
     if type(value) is tuple:
         return tuple(_concrete(entry, lengths) for entry in value)
     return value
+
+
+def bind_lengths(node: Value, results: Array | tuple[Array, ...], lengths: dict[str, int]) -> None:
+    """Note the lengths that a node has shown by running."""
+    specs: Any = node.spec
+    pairs = (
+        [(specs, results)] if isinstance(results, np.ndarray) else zip(specs, results, strict=True)
+    )
+    for spec, result in pairs:
+        for declared, actual in zip(spec.shape, result.shape, strict=True):
+            solve(declared, actual, lengths)

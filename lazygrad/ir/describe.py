@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ..errors import GraphError, OperationError, SymbolicError
-from ..location import Location
+from ..location import Location, passed_user_code
 from ..spec import Spec
 
 if TYPE_CHECKING:
     from .op import Op
     from .value import Value
 
-__all__ = ["describe", "failed_operation", "label", "located", "symbolic_error"]
+__all__ = ["describe", "failed_operation", "label", "located", "symbolic_error", "worded"]
+
+_Function = TypeVar("_Function", bound="Callable[..., Any]")
+
+_CALLED = re.compile(r"\A[a-z][\w.]*(\([^)]*\))?: ")
+"""The function with which a text begins: ``reshape: `` or ``matmul(x, w): ``."""
+
+_MOST_OPERANDS = 8
+"""A longer list of operands is cut in a text."""
 
 
 def _is_number(value: Value) -> bool:
@@ -35,15 +45,55 @@ def describe(value: Value) -> str:
 
 
 def located(error: GraphError, op: Op | str, operands: Sequence[Value]) -> GraphError:
-    """Say, around an inference error, who was given what and where each operand was made."""
+    """Say, around an error, who was given what and where each operand was made."""
     name = op if isinstance(op, str) else op.name
-    labels = [label(operand) for operand in operands]
-    rows = dict.fromkeys(
+    shown = operands[:_MOST_OPERANDS]
+    labels = [label(operand) for operand in shown]
+    fact = error.fact or _CALLED.sub("", str(error), count=1)
+    said, *rows = fact.split("\n")
+    rows += [
         f"  {text}: {describe(operand)}"
-        for text, operand in zip(labels, operands, strict=True)
+        for text, operand in zip(labels, shown, strict=True)
         if not _is_number(operand)
-    )
-    return type(error)("\n".join([f"{name}({', '.join(labels)}): {error}", *rows]))
+    ]
+    if len(shown) < len(operands):
+        labels.append("...")
+    called = f"{name}({', '.join(labels)})" if labels else name
+    found = type(error)("\n".join([f"{called}: {said}", *dict.fromkeys(rows)]))
+    found.fact = fact
+    return found
+
+
+def _nodes_among(arguments: Iterable[object]) -> Iterator[Value]:
+    """Give the nodes among a call's arguments, and in the lists and dicts among them."""
+    for argument in arguments:
+        if isinstance(argument, Mapping):
+            yield from _nodes_among(argument.values())
+        elif isinstance(argument, (list, tuple)):
+            yield from _nodes_among(argument)
+        elif hasattr(type(argument), "with_operands"):
+            yield cast("Value", argument)
+
+
+def worded(function: _Function) -> _Function:
+    """Make the errors of a function that users call name it, its operands and their lines.
+
+    Of functions that call each other, the one that the user called is named. What went wrong in a
+    function of the user's own, such as the body of a loop, was worded there and stays.
+    """
+    name = function.__name__.strip("_")
+
+    @wraps(function)
+    def call(*operands: Any, **options: Any) -> Any:
+        try:
+            return function(*operands, **options)
+        except GraphError as error:
+            if str(error).startswith(f"{name}(") or passed_user_code(error.__traceback__):
+                raise
+            nodes = tuple(_nodes_among((*operands, *options.values())))
+            raise located(error, name, nodes) from None
+
+    return cast(_Function, call)
 
 
 def failed_operation(

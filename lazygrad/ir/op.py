@@ -17,6 +17,7 @@ import numpy as np
 
 from ..errors import OptionError
 from ..spec import Spec, TupleSpec
+from .describe import worded
 
 if TYPE_CHECKING:
     from .value import Value
@@ -211,9 +212,11 @@ def table() -> Mapping[str, Op]:
     return _OPS
 
 
-def public(function: Callable[..., Any], name: str | None = None) -> None:
-    """Let methods of a node find *function* by its name."""
-    FUNCTIONS[name or function.__name__] = function
+def public(function: _Function) -> _Function:
+    """Make the decorated function a method of every node, with errors that name it."""
+    named = worded(function)
+    FUNCTIONS[function.__name__] = named
+    return named
 
 
 def public_later(module: str, name: str) -> None:
@@ -232,10 +235,10 @@ def implements(*numpy_functions: object) -> Callable[[_Function], _Function]:
     """
 
     def mark(function: _Function) -> _Function:
-        public(function)
+        named = public(function)
         for numpy_function in numpy_functions:
-            NUMPY_FUNCTIONS[numpy_function] = function
-        return function
+            NUMPY_FUNCTIONS[numpy_function] = named
+        return named
 
     return mark
 

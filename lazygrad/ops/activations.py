@@ -66,6 +66,7 @@ softplus = elementwise(
 )
 
 
+@public
 def log_sigmoid(x: Operand) -> Value:
     """Give the logarithm of the sigmoid, -softplus(-x), which stays finite where that is 0.
 
@@ -75,6 +76,3 @@ def log_sigmoid(x: Operand) -> Value:
     node = as_value(x)
     # The sign of an unsigned integer can't be changed.
     return -softplus(negative(astype(node, _float_of(node.spec.dtype))))
-
-
-public(log_sigmoid)

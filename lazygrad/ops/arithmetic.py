@@ -456,6 +456,7 @@ _astype = elementwise(
 )
 
 
+@public
 def astype(x: Operand, dtype: DTypeLike) -> Value:
     """Convert *x* to *dtype*; a node that has it already is given as it is.
 
@@ -464,6 +465,3 @@ def astype(x: Operand, dtype: DTypeLike) -> Value:
     node = as_value(x)
     target = as_dtype(dtype)
     return node if node.spec.dtype == target else _astype(node, dtype=target)
-
-
-public(astype)

@@ -14,7 +14,7 @@ from .arithmetic import zeros_like
 from .batching import batch_by_broadcasting, repeated
 from .forms import NodeFunction, elementwise, general
 
-__all__ = ["by_mode", "copy", "stop_gradient"]
+__all__ = ["by_mode", "stop_gradient"]
 
 _stop_gradient = general(
     "stop_gradient",
@@ -28,6 +28,7 @@ _stop_gradient = general(
 )
 
 
+@public
 def stop_gradient(x: Operand) -> Value:
     """Give *x* as a constant to every derivative.
 
@@ -36,9 +37,6 @@ def stop_gradient(x: Operand) -> Value:
     3.0
     """
     return _stop_gradient(as_value(x))
-
-
-public(stop_gradient)
 
 
 def _copy(x: Array, out: Array) -> None:
@@ -99,6 +97,7 @@ _by_mode: NodeFunction = general(
 )
 
 
+@public
 def by_mode(train: Operand, evaluate: Operand, *, flag: Operand = False) -> Value:
     """Give *train* in training mode and *evaluate* otherwise.
 
@@ -112,6 +111,3 @@ def by_mode(train: Operand, evaluate: Operand, *, flag: Operand = False) -> Valu
     np.float64(20.0)
     """
     return _by_mode(as_value(flag), *weak_operands((train, evaluate)))
-
-
-public(by_mode)

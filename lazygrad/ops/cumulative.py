@@ -275,6 +275,7 @@ def _held(holders: NodeFunction, a: Operand, axis: object) -> Value:
     return result
 
 
+@public
 def cummax(a: Operand, axis: object = None) -> Value:
     """Give the largest element of *a* up to each along *axis*; without one, of all in a row.
 
@@ -286,6 +287,7 @@ def cummax(a: Operand, axis: object = None) -> Value:
     return _held(_max_holders, a, axis)
 
 
+@public
 def cummin(a: Operand, axis: object = None) -> Value:
     """Give the smallest element of *a* up to each along *axis*; see `cummax`.
 
@@ -293,7 +295,3 @@ def cummin(a: Operand, axis: object = None) -> Value:
     Value(data=[2. 2. 1.], grad=None)
     """
     return _held(_min_holders, a, axis)
-
-
-public(cummax)
-public(cummin)

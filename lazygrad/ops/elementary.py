@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from ..ir.op import NUMPY_FUNCTIONS, Array, Operand, Trait, implements, public
+from ..ir.op import FUNCTIONS, NUMPY_FUNCTIONS, Array, Operand, Trait, implements
 from ..ir.value import Value, as_value, constant, literal
 from .activations import sigmoid
 from .arithmetic import absolute, astype, over_reals, power, where
@@ -295,7 +295,7 @@ for _name, _ufunc, _function in (
     ("radians", np.radians, deg2rad),
     ("degrees", np.degrees, rad2deg),
 ):
-    public(_function, _name)
+    FUNCTIONS[_name] = _function
     NUMPY_FUNCTIONS[_ufunc] = _function
 
 

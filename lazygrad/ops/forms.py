@@ -12,8 +12,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..errors import DTypeError
+from ..errors import DTypeError, OptionError
 from ..ir.op import (
+    FUNCTIONS,
     NUMPY_FUNCTIONS,
     OUT,
     Attrs,
@@ -26,7 +27,6 @@ from ..ir.op import (
     Rules,
     Trait,
     Writes,
-    public,
     register,
 )
 from ..ir.value import Value, apply
@@ -49,7 +49,8 @@ def node_function(op: Op, *, is_public: bool = True) -> NodeFunction:
     build.__doc__ = op.doc
     build.op = op  # type: ignore[attr-defined]
     if is_public and not op.name.startswith("_"):
-        public(build)
+        # What `apply` raises is worded already.
+        FUNCTIONS[op.name] = build
     return build
 
 
@@ -93,6 +94,10 @@ def elementwise(
     intervals: Any = (domain,) * count if isinstance(domain[0], float) else tuple(domain)
 
     def infer(*specs: Spec, **attrs: Any) -> Spec:
+        if len(specs) != count:
+            raise OptionError(f"wants {count} operand{'s' * (count != 1)}, got {len(specs)}.")
+        if attrs and dtype is None:
+            raise OptionError(f"has no option {', '.join(attrs)}.")
         shape = broadcast_shapes(*[spec.shape for spec in specs])
         dtypes = tuple(spec.dtype for spec in specs)
         if dtype is not None:

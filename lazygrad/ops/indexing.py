@@ -327,6 +327,7 @@ def selection_of(name: str, x: Value, index: object) -> Selection:
         raise type(error)(f"{name}: {error}") from None
 
 
+@public
 def getitem(x: Operand, index: object) -> Value:
     """Index *x* by NumPy's rules, which is what ``x[index]`` does.
 
@@ -339,9 +340,6 @@ def getitem(x: Operand, index: object) -> Value:
     Value(data=[2. 3.], grad=None)
     """
     return selection_of("getitem", as_value(x), index).pick()
-
-
-public(getitem)
 
 
 def _positions(name: str, indices: object) -> Array | Value | int | Length:

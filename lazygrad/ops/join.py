@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import AxisError, OptionError, ShapeError
-from ..ir.op import Array, Operand, Trait, implements, public
+from ..ir.op import Array, Operand, Trait, implements
 from ..ir.value import Value, as_value
 from ..lengths import Dim, Length, same
 from ..spec import (
@@ -293,6 +293,7 @@ def dsplit(ary: Operand, indices_or_sections: object) -> list[Value]:
     return split(node, indices_or_sections, 2)
 
 
+@implements(*([np.unstack] if hasattr(np, "unstack") else []))
 def unstack(x: Operand, *, axis: int = 0) -> tuple[Value, ...]:
     """Give the slices of *x* along an axis of known length, without that axis.
 
@@ -305,12 +306,6 @@ def unstack(x: Operand, *, axis: int = 0) -> tuple[Value, ...]:
     if not isinstance(length, int):
         raise OptionError(f"unstack: axis {place} has length {length}; it must be a number.")
     return tuple(getitem(node, (*(slice(None),) * place, i)) for i in range(length))
-
-
-if hasattr(np, "unstack"):
-    implements(np.unstack)(unstack)
-else:
-    public(unstack)
 
 
 @implements(np.meshgrid)

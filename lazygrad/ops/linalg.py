@@ -488,6 +488,7 @@ def matrix_power(a: Operand, n: int) -> Value:
     return result
 
 
+@implements(np.linalg.multi_dot)
 def multi_dot(arrays: Sequence[Operand]) -> Value:
     """Multiply a chain of matrices in the order that takes the fewest operations.
 
@@ -510,9 +511,6 @@ def multi_dot(arrays: Sequence[Operand]) -> Value:
     if nodes[0].ndim == 1:
         sizes[0] = 1
     return _chain(nodes, _splits(sizes))
-
-
-implements(np.linalg.multi_dot)(multi_dot)
 
 
 def _estimate(length: Dim) -> int:

@@ -134,6 +134,7 @@ _log_softmax: NodeFunction = general(
 )
 
 
+@public
 def softmax(x: Operand, axis: object = -1) -> Value:
     """Give exp(x) / sum(exp(x)) along *axis*: positive, of sum 1; integers as float64.
 
@@ -146,6 +147,7 @@ def softmax(x: Operand, axis: object = -1) -> Value:
     return _softmax(node, axes=normalize_axes(axis, node.ndim))
 
 
+@public
 def log_softmax(x: Operand, axis: object = -1) -> Value:
     """Give the logarithm of `softmax` along *axis*, accurate where that is near 0 or 1.
 
@@ -154,7 +156,3 @@ def log_softmax(x: Operand, axis: object = -1) -> Value:
     """
     node = as_float(as_value(x))
     return _log_softmax(node, axes=normalize_axes(axis, node.ndim))
-
-
-public(softmax)
-public(log_softmax)

@@ -251,6 +251,7 @@ def _count(name: str, count: object) -> int:
     return int(count.__index__())
 
 
+@public
 def contract(a: Operand, b: Operand, n: int) -> Value:
     """Sum products over n axes of each: the last of *a* with the first of *b*, and so inwards.
 
@@ -264,9 +265,6 @@ def contract(a: Operand, b: Operand, n: int) -> Value:
     count = _count("contract", n)
     _check_count("contract", count, left, right)
     return pair_axes("contract", left, right, [(left.ndim - 1 - i, i) for i in range(count)])
-
-
-public(contract)
 
 
 @implements(np.dot)
@@ -326,6 +324,12 @@ def _moved_last(name: str, x: Value, axis: object) -> Value:
     return transpose(x, (*(i for i in range(x.ndim) if i != place), place))
 
 
+def _numpy_has(name: str) -> list[object]:
+    """Find a function that NumPy has in some versions: matvec and vecmat from 2.2 on."""
+    return [getattr(owner, name) for owner in (np, np.linalg) if hasattr(owner, name)]
+
+
+@implements(*_numpy_has("vecdot"))
 def vecdot(x1: Operand, x2: Operand, axis: int = -1) -> Value:
     """Sum the products of *x1* and *x2* along *axis*; the other axes broadcast.
 
@@ -338,6 +342,7 @@ def vecdot(x1: Operand, x2: Operand, axis: int = -1) -> Value:
     return _stacked("vecdot", a, b, True, True)
 
 
+@implements(*_numpy_has("matvec"))
 def matvec(x1: Operand, x2: Operand) -> Value:
     """Multiply matrices with vectors; leading axes broadcast."""
     a, b = as_value(x1), as_value(x2)
@@ -345,17 +350,12 @@ def matvec(x1: Operand, x2: Operand) -> Value:
     return _stacked("matvec", a, b, False, True)
 
 
+@implements(*_numpy_has("vecmat"))
 def vecmat(x1: Operand, x2: Operand) -> Value:
     """Multiply vectors with matrices; leading axes broadcast."""
     a, b = as_value(x1), as_value(x2)
     _need_axes("vecmat", (1, 2), (a, b))
     return _stacked("vecmat", a, b, True, False)
-
-
-# NumPy has matvec and vecmat from 2.2 on.
-for _function in (vecdot, matvec, vecmat):
-    _owners = [owner for owner in (np, np.linalg) if hasattr(owner, _function.__name__)]
-    implements(*[getattr(owner, _function.__name__) for owner in _owners])(_function)
 
 
 @implements(np.kron)

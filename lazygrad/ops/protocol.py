@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DTypeError, OptionError
-from ..ir.op import FUNCTIONS, NUMPY_FUNCTIONS, Operand, call, implements, public
+from ..ir.op import FUNCTIONS, NUMPY_FUNCTIONS, Operand, call, implements
 from ..ir.value import Value, as_value
 from ..lengths import Dim, Length
 from ..spec import DType, DTypeLike, Shape, as_dtype, as_shape, normalize_axes, product
@@ -65,7 +65,7 @@ def numpy_ufunc(
     raise TypeError(f"{name} has no meaning on lazygrad nodes; nothing was computed.{hint}")
 
 
-public(numpy_ufunc)
+FUNCTIONS["numpy_ufunc"] = numpy_ufunc
 
 
 def _called(

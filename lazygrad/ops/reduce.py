@@ -421,6 +421,7 @@ def argmin(a: Operand, axis: object = None, *, keepdims: bool = False) -> Value:
     return _index_along(_argmin, a, axis, keepdims)
 
 
+@public
 def logsumexp(a: Operand, axis: object = None, keepdims: bool = False) -> Value:
     """Give log(sum(exp(a))) along *axis*, without overflow; its derivative is the softmax.
 
@@ -437,6 +438,3 @@ def logsumexp(a: Operand, axis: object = None, keepdims: bool = False) -> Value:
         peak = where(isfinite(peak), peak, 0)
     result = log(sum_over(exp(node - peak), axes=axes, keepdims=True)) + peak
     return reshape(result, reduced_shape(node.spec.shape, axes, bool(keepdims)))
-
-
-public(logsumexp)

@@ -231,13 +231,11 @@ def ravel(a: Operand, order: str = "C") -> Value:
     return reshape(node, (product(node.spec.shape),))
 
 
+@public
 def flatten(a: Operand, order: str = "C") -> Value:
     """Give the elements of *a*, in row-major order, along one axis."""
     _row_major("flatten", order)
     return ravel(a)
-
-
-public(flatten)
 
 
 @implements(np.swapaxes)

@@ -137,6 +137,7 @@ class _At:
         return _Places(self.value, index)
 
 
+@public
 def at(x: Operand) -> _At:
     """Give functional updates of *x*: ``at(x)[index].set(v)``, also ``x.at[index].set(v)``.
 
@@ -148,6 +149,3 @@ def at(x: Operand) -> _At:
     Value(data=[5. 2.], grad=None)
     """
     return _At(as_value(x))
-
-
-public(at)

@@ -164,6 +164,7 @@ def _each(name: str, given: object, count: int) -> Integers:
     return tuple(operator.index(entry) for entry in entries)
 
 
+@public
 def sliding_windows(
     x: Operand,
     window_shape: object,
@@ -201,9 +202,6 @@ def sliding_windows(
     )
     apply_windows = _covering if covers else _skipping
     return apply_windows(node, axes=axes, window=window, stride=steps, dilation=gaps)
-
-
-public(sliding_windows)
 
 
 @implements(np.lib.stride_tricks.sliding_window_view)

@@ -8,6 +8,7 @@ from ..ir.graph import Graph, ancestors
 from ..ir.op import Trait
 from ..ir.value import ITEM, Value, make
 from ..spec import Spec
+from .merge import merge_equal_nodes, node_key
 
 __all__ = ["merge_loops", "prune_loops"]
 
@@ -21,8 +22,54 @@ def merge_loops(graph: Graph) -> Graph:
 
     The reverse rule of a loop makes such a one: the same steps, with what they keep.
     """
-    if not any(map(_is_loop, graph.nodes)):
+    count = _count(graph)
+    if count < 2:
         return graph
+    graph = _with_shared_bodies(graph)
+    while True:
+        # Merging two loops makes the operands of the loops behind them equal.
+        graph = merge_equal_nodes(_merged(graph))
+        if _count(graph) in (1, count):
+            return graph
+        count = _count(graph)
+
+
+def _count(graph: Graph) -> int:
+    return sum(map(_is_loop, graph.nodes))
+
+
+def _with_shared_bodies(graph: Graph) -> Graph:
+    """Make equal nodes in the bodies of different loops one, and equal bodies too."""
+    known: dict[Any, Any] = {}
+    return graph.rebuild(lambda node: _with_body_from(node, known, 0) if _is_loop(node) else node)
+
+
+def _with_body_from(loop: Value, known: dict[Any, Any], depth: int) -> Value:
+    body = loop.attrs["body"]
+    moved: dict[int, Value] = {}
+    for i, node in enumerate(body.inputs):
+        key = ("input", depth, i, node.spec, node.name == "step")
+        moved[id(node)] = known.setdefault(key, node)
+    for node in body.nodes:
+        if id(node) not in moved:
+            now = _onto(node, tuple(moved[id(operand)] for operand in node.operands))
+            if _is_loop(now):
+                now = _with_body_from(now, known, depth + 1)
+            key = node_key(now)
+            moved[id(node)] = now if key is None else known.setdefault(key, now)
+    outputs = [moved[id(node)] for node in body.outputs]
+    inputs = [moved[id(node)] for node in body.inputs]
+    key = ("body", tuple(map(id, outputs)), tuple(map(id, inputs)))
+    if all(moved[id(node)] is node for node in body.nodes):
+        shared = known.setdefault(key, body)
+    else:
+        shared = known.setdefault(key, Graph(outputs, inputs, body.assumptions))
+    if shared is body:
+        return loop
+    return make(loop.op, loop.operands, {**loop.attrs, "body": shared}, loop.spec, like=loop)
+
+
+def _merged(graph: Graph) -> Graph:
     longest: dict[Any, Value] = {}
     for node in filter(_is_loop, graph.nodes):
         best = longest.setdefault(_loop_key(node), node)

@@ -8,7 +8,7 @@ from ..ir.graph import Graph
 from ..ir.op import Trait
 from ..ir.value import CONSTANT, LENGTH, Value
 
-__all__ = ["merge_equal_nodes"]
+__all__ = ["merge_equal_nodes", "node_key"]
 
 
 def merge_equal_nodes(graph: Graph) -> Graph:
@@ -22,13 +22,14 @@ def merge_equal_nodes(graph: Graph) -> Graph:
     first: dict[Any, Value] = {}
 
     def visit(node: Value) -> Value:
-        key = _key(node)
+        key = node_key(node)
         return node if key is None else first.setdefault(key, node)
 
     return graph.rebuild(visit)
 
 
-def _key(node: Value) -> Any:
+def node_key(node: Value) -> Any:
+    """Give what a node has in common with those equal to it; None if it is like no other."""
     op = node.op
     traits = op.traits
     if Trait.LEAF in traits:

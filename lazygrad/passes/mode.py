@@ -54,7 +54,9 @@ def _settled(graph: Graph, train: bool | None, outer: dict[int, Value]) -> Graph
             settled = _settled(body, train, given)
             if settled is body:
                 return node
-            return make(node.op, node.operands, {**node.attrs, "body": settled}, node.spec, like=node)
+            return make(
+                node.op, node.operands, {**node.attrs, "body": settled}, node.spec, like=node
+            )
         if not _is_switch(node):
             return node
         flag, training, evaluation = node.operands

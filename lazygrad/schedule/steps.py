@@ -7,7 +7,7 @@ lives.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ..ir.op import Array, Attrs, Op, Writes
@@ -79,6 +79,16 @@ class Schedule:
     def producers(self) -> dict[int, Step]:
         """The step that makes each computed value."""
         return {number: step for step in self.steps for number in step.writes}
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Schedule):
+            return NotImplemented
+        return self._facts() == other._facts()
+
+    def _facts(self) -> tuple[object, ...]:
+        """Give what must be equal; constants by their bits."""
+        compared = [getattr(self, each.name) for each in fields(self) if each.compare]
+        return (*compared, *((number, array.tobytes()) for number, array in self.constants))
 
     def section_steps(self, index: int) -> tuple[Step, ...]:
         """Give the steps of one section."""

@@ -163,8 +163,12 @@ def test_derivatives_are_those_of_the_steps_written_out(name):
 
 
 def test_each_result_alone_has_its_derivative():
-    for pick in (lambda c, y: c[0].sum(), lambda c, y: c[1], lambda c, y: y[0].sum(),
-                 lambda c, y: (y[1] ** 2).sum()):
+    for pick in (
+        lambda c, y: c[0].sum(),
+        lambda c, y: c[1],
+        lambda c, y: y[0].sum(),
+        lambda c, y: (y[1] ** 2).sum(),
+    ):
         found = []
         for run in (lg.scan, unrolled):
             w, h, x = lg.Value(W), lg.Value(H), lg.Value(XS)
@@ -230,8 +234,9 @@ def test_symbolic_lengths():
         array = np.random.default_rng(steps).standard_normal((steps, batch, 3))
         value, gw, gx = f(xs=array)
         v, x = lg.Value(W), lg.Value(array)
-        other, rows = unrolled(lambda c, e: ((lg.tanh(c @ v + e)), c.mean(0)),
-                               lg.Value(np.zeros((batch, 3))), x)
+        other, rows = unrolled(
+            lambda c, e: ((lg.tanh(c @ v + e)), c.mean(0)), lg.Value(np.zeros((batch, 3))), x
+        )
         expected = (other**2).sum() + rows.sum()
         np.testing.assert_allclose(value, expected.data)
         for found, wanted in zip((gw, gx), lg.grad(expected, [v, x]), strict=True):
@@ -339,6 +344,32 @@ def test_draws_in_loops_in_loops():
     np.testing.assert_allclose(g, (np.cos(draws) * draws).sum(1), rtol=1e-12)
 
 
+def test_derivatives_inside_a_loop_draw_what_the_loop_outside_drew():
+    stream, x = lg.random.stream(2), lg.Value(np.ones(3))
+    total, draws = lg.scan(
+        lambda c, e: (lambda noise: (c + lg.sin(noise * e), noise))(stream.normal(())), 0.0, x
+    )
+    # Differentiated within another loop, for there is no rule to batch one.
+    for mode in ("forward", "reverse"):
+        draws_, matrix = lg.compile([draws, lg.jacobian(total * x, x, mode=mode)])()
+        g = np.cos(draws_) * draws_
+        expected = np.eye(3) * np.sin(draws_).sum() + g[None, :]
+        np.testing.assert_allclose(matrix, expected, rtol=1e-12)
+
+
+def test_a_draw_stands_in_two_loops_at_most():
+    stream = lg.random.stream(2)
+
+    def nested(depth):
+        if not depth:
+            return stream.normal(())
+        return lg.scan(lambda c, _: (c + nested(depth - 1), None), 0.0, length=2)[0]
+
+    nested(2)
+    with pytest.raises(OptionError, match="more than two loops"):
+        nested(3)
+
+
 def test_a_draw_from_outside_is_the_same_in_every_step():
     noise = lg.random.stream(4).normal((2,))
     _, rows = lg.scan(lambda c, _: (c, noise * 1), 0.0, length=3)
@@ -356,9 +387,7 @@ def test_by_mode_inside_follows_a_flag_outside():
     flag, x = lg.Value(False), lg.Value([1.0, 2.0])
 
     def outer(c, row):
-        inner, _ = lg.scan(
-            lambda d, e: (d + lg.by_mode(e * 10, e, flag=flag), None), 0.0, x * row
-        )
+        inner, _ = lg.scan(lambda d, e: (d + lg.by_mode(e * 10, e, flag=flag), None), 0.0, x * row)
         return c + inner, None
 
     total, _ = lg.scan(outer, 0.0, lg.Value([1.0, 1.0]))
@@ -451,8 +480,12 @@ def test_carries_may_be_swapped():
     a, b = lg.scan(lambda c, _: ((c[1], c[0]), None), (1.0, 2.0), length=3)[0]
     assert (a.data, b.data) == (2.0, 1.0)
     big = lg.scan(lambda c, _: ((c[1], c[0] + c[1]), None), (H, H * 2), length=3)[0]
-    close(big, unrolled(lambda c, _: ((c[1], c[0] + c[1]), None), (lg.Value(H), lg.Value(H * 2)),
-                        length=3)[0])
+    close(
+        big,
+        unrolled(
+            lambda c, _: ((c[1], c[0] + c[1]), None), (lg.Value(H), lg.Value(H * 2)), length=3
+        )[0],
+    )
 
 
 def test_an_element_may_be_the_carry_and_the_result():
@@ -486,7 +519,9 @@ def test_as_many_carries_come_out_as_went_in():
 
 
 def test_a_carry_keeps_its_shape_and_dtype():
-    with pytest.raises(ShapeError, match=r"carry 0 goes in as float64\[3\] and comes out as float64\[3, 3\]"):
+    with pytest.raises(
+        ShapeError, match=r"carry 0 goes in as float64\[3\] and comes out as float64\[3, 3\]"
+    ):
         lg.scan(lambda c, x: (c * x, None), H, np.ones((2, 3, 3)))
     with pytest.raises(DTypeError, match="carry 0 goes in as float64 and comes out as int64"):
         lg.scan(lambda c, x: (c.astype(int), None), H, length=2)

@@ -49,9 +49,9 @@ def test_select_keeps_nan_out_of_gradients():
 
 def test_select_refuses():
     x = Value([1.0])
-    with pytest.raises(OptionError, match=r"select: 1 conditions need as many choices, got 2"):
+    with pytest.raises(OptionError, match=r"select.*: 1 conditions need as many choices, got 2"):
         np.select([x > 0], [x, x])
-    with pytest.raises(DTypeError, match=r"select: conditions must be bool, got float64\[1\]"):
+    with pytest.raises(DTypeError, match=r"select.*: conditions must be bool, got float64\[1\]"):
         np.select([x], [x])
 
 
@@ -115,9 +115,9 @@ def test_interp_derivatives():
 
 def test_interp_refuses():
     x = Value([1.0])
-    with pytest.raises(OptionError, match="interp: period= is not supported"):
+    with pytest.raises(OptionError, match="interp.*: period= is not supported"):
         np.interp(x, PLACES, VALUES, period=math.tau)
-    with pytest.raises(ShapeError, match=r"interp: xp and fp need one shape, got \[4\] and \[3\]"):
+    with pytest.raises(ShapeError, match=r"interp.*: xp and fp need one shape, got \[4\] and \[3\]"):
         np.interp(x, PLACES, VALUES[:3])
-    with pytest.raises(ShapeError, match="interp: xp and fp are empty"):
+    with pytest.raises(ShapeError, match="interp.*: xp and fp are empty"):
         np.interp(x, [], [])

@@ -244,9 +244,9 @@ def test_nonzero_and_its_kin():
     assert lg.nonzero(lg.constant(a))[0].shape == (2,)
     assert np.array_equal(run(np.extract(x > 1, x)), [2, 3])
     assert np.array_equal(run(np.compress([True], x, axis=1)), [[0], [3]])
-    with pytest.raises(ShapeError, match="nonzero: a value without axes"):
+    with pytest.raises(ShapeError, match="nonzero.*: a value without axes"):
         lg.nonzero(lg.Value(1.0))
-    with pytest.raises(ShapeError, match="compress: the condition must be a vector"):
+    with pytest.raises(ShapeError, match="compress.*: the condition must be a vector"):
         lg.compress(a > 0, x)
 
 
@@ -344,11 +344,11 @@ def test_take():
         for indices in (i, lg.Value(i)):
             assert np.array_equal(run(lg.take(x, indices, axis=1, mode=mode)), expected)
     assert np.array_equal(run(x.take([1, 2])), X.take([1, 2]))
-    with pytest.raises(OptionError, match=r'take: mode must be "raise", "wrap" or "clip", got'):
+    with pytest.raises(OptionError, match=r'take.*: mode must be "raise", "wrap" or "clip", got'):
         lg.take(x, 0, mode="around")
-    with pytest.raises(AxisError, match="take: index 3 is out of range for axis 0 of length 3"):
+    with pytest.raises(AxisError, match="take.*: index 3 is out of range for axis 0 of length 3"):
         lg.take(x, [0, 3], axis=0)
-    with pytest.raises(DTypeError, match="take: indices must be integers"):
+    with pytest.raises(DTypeError, match="take.*: indices must be integers"):
         lg.take(x, [True, False])
 
 
@@ -393,7 +393,7 @@ def test_picking_labels():
 @pytest.mark.parametrize(
     ("key", "error", "words"),
     [
-        (3, AxisError, r"getitem: index 3 is out of range for axis 0 of length 3 of \[3, 4, 5\]"),
+        (3, AxisError, r"getitem.*: index 3 is out of range for axis 0 of length 3 of \[3, 4, 5\]"),
         (np.s_[0, -5], AxisError, "index -5 is out of range for axis 1 of length 4"),
         (np.s_[:, [0, 4]], AxisError, "index 4 is out of range for axis 1 of length 4"),
         (np.s_[0, 0, 0, 0], AxisError, "too many indices: 4 for float64.*, which has 3 axes"),

@@ -125,7 +125,7 @@ def test_unstack():
     for axis in (0, 1, -1):
         for part, array in zip(lg.unstack(x, axis=axis), np.moveaxis(CUBE, axis, 0), strict=True):
             same(part, array)
-    with pytest.raises(OptionError, match=r"unstack: axis 0 has length n; it must be a number"):
+    with pytest.raises(OptionError, match=r"unstack.*: axis 0 has length n; it must be a number"):
         lg.unstack(lg.placeholder(("n",), name="x"))
 
 
@@ -201,11 +201,11 @@ def test_insert_takes_nodes_and_keeps_the_dtype():
 
 def test_edit_errors():
     x = lg.Value(X)
-    with pytest.raises(AxisError, match=r"delete: 5 is out of range for length 3"):
+    with pytest.raises(AxisError, match=r"delete.*: 5 is out of range for length 3"):
         lg.delete(x, 5, axis=0)
-    with pytest.raises(AxisError, match=r"insert: \[9\] is out of range for length 4"):
+    with pytest.raises(AxisError, match=r"insert.*: \[9\] is out of range for length 4"):
         lg.insert(x, [9], 1.0, axis=1)
-    with pytest.raises(OptionError, match=r"delete: axis 0 has length n; it must be a number"):
+    with pytest.raises(OptionError, match=r"delete.*: axis 0 has length n; it must be a number"):
         lg.delete(lg.placeholder(("n",), name="x"), 0, axis=0)
     with pytest.raises(OptionError, match=r"the places must be known when building, not a node"):
         lg.delete(x, lg.Value(np.array(1)), axis=0)

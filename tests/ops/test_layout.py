@@ -98,10 +98,10 @@ def test_repeats_of_symbolic_lengths():
     assert np.array_equal(run(y, {"n": 3}, x=a), np.repeat(a, 3, axis=0))
     y = lg.repeat(x, [2, 0, 1], axis=0)
     assert np.array_equal(run(y, {"n": 3}, x=a), np.repeat(a, [2, 0, 1], axis=0))
-    with pytest.raises(ShapeError, match=r"repeat: 2 repeats for axis 0 of length 3"):
+    with pytest.raises(ShapeError, match=r"repeat.*: 2 repeats for axis 0 of length 3"):
         lg.repeat(lg.Value(X), [1, 2], axis=0)
     with pytest.raises(
-        OptionError, match=r"tile: a number of repeats must not be negative, got -1"
+        OptionError, match=r"tile.*: a number of repeats must not be negative, got -1"
     ):
         lg.tile(x, -1)
 
@@ -134,7 +134,7 @@ def test_roll_by_a_length():
         assert np.array_equal(run(y, {"n": n}, x=a), np.roll(a, n // 2))
         g = run(lg.grad((y * np.float64(2) * y).sum(), x), {"n": n}, x=a)
         assert np.array_equal(g, 4 * a)
-    with pytest.raises(OptionError, match=r"roll: a shift must be an integer"):
+    with pytest.raises(OptionError, match=r"roll.*: a shift must be an integer"):
         lg.roll(x, 0.5, 0)
 
 

@@ -291,7 +291,7 @@ def test_dtypes():
         (lambda rng: rng.integers((2,), lg.Value(3)), OptionError, r"high must be .* int64\[\]"),
         (lambda rng: rng.choice(3, 4, replace=False), OptionError, "can't pick 4 of 3"),
         (lambda rng: rng.truncated_normal((2,), low=9, high=10), OptionError, "low=9 and high=10"),
-        (lambda rng: rng.permutation(lg.Value(1.0)), ShapeError, "permutation: needs an integer"),
+        (lambda rng: rng.permutation(lg.Value(1.0)), ShapeError, "permutation.*: needs an integer"),
     ],
 )
 def test_refusals(make, error, text):

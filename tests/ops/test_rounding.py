@@ -53,7 +53,7 @@ def test_round_of_bools_is_numpys():
 
 
 def test_decimals_must_be_an_integer():
-    with pytest.raises(OptionError, match=r"round: decimals must be an integer, got 1\.5"):
+    with pytest.raises(OptionError, match=r"round.*: decimals must be an integer, got 1\.5"):
         np.round(Value(1.0), 1.5)
 
 
@@ -123,7 +123,7 @@ def test_clip_writes_over_either_first_operand():
 
 
 def test_a_bound_given_twice_is_refused():
-    with pytest.raises(OptionError, match=r"clip: both a_min and min were given"):
+    with pytest.raises(OptionError, match=r"clip.*: both a_min and min were given"):
         clip(Value(1.0), 0, 1, min=0)
 
 

@@ -71,9 +71,9 @@ def test_average():
         run(grad(lg.average(TABLE[0], weights=leaf), leaf)),
         (TABLE[0] - np.average(TABLE[0], weights=w)) / w.sum(),
     )
-    with pytest.raises(ShapeError, match=r"average: weights \[3\] fit neither \[2, 3\] nor"):
+    with pytest.raises(ShapeError, match=r"average.*: weights \[3\] fit neither \[2, 3\] nor"):
         lg.average(x, weights=w)
-    with pytest.raises(ShapeError, match="average: weights must have the lengths of axis=0"):
+    with pytest.raises(ShapeError, match="average.*: weights must have the lengths of axis=0"):
         lg.average(x, 0, w)
 
 

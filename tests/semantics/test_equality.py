@@ -11,7 +11,7 @@ def test_equality_is_elementwise():
     np.testing.assert_array_equal(same, [False, True, False])
     np.testing.assert_array_equal(other, [True, False, True])
     assert (x == x).dtype == np.bool_
-    assert isinstance(2 == x, lg.Value)
+    assert isinstance(x == 2, lg.Value)
     assert isinstance(np.ones(3) == x, lg.Value)
 
 

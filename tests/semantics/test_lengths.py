@@ -61,7 +61,9 @@ def test_only_a_literal_one_broadcasts():
 
 def test_one_name_is_one_length_in_all_feeds():
     f = lg.compile(declared("n", 2).sum() + declared("n", name="y").sum())
-    with pytest.raises(lg.ShapeError, match=r"feed 'y': expected \[n\], got \[3\].*n is 4, from feed 'x'"):
+    with pytest.raises(
+        lg.ShapeError, match=r"feed 'y': expected \[n\], got \[3\].*n is 4, from feed 'x'"
+    ):
         f(x=np.ones((4, 2)), y=np.ones(3))
 
 

@@ -18,7 +18,9 @@ def y():
 
 def test_a_program_raises(x, y):
     f = lg.compile(x + y)
-    with pytest.raises(lg.MissingFeedError, match=r"no feed for 'y'; fed: 'x'(.|\n)*test_missing_feed"):
+    with pytest.raises(
+        lg.MissingFeedError, match=r"no feed for 'y'; fed: 'x'(.|\n)*test_missing_feed"
+    ):
         f(x=[1.0, 2.0])
     with pytest.raises(lg.MissingFeedError, match="no feed for 'x', 'y'; fed: nothing"):
         f()
@@ -27,7 +29,9 @@ def test_a_program_raises(x, y):
 
 def test_a_node_warns_and_fills_with_nan(x, y):
     z = lg.relu(x * y)
-    with pytest.warns(lg.MissingFeedWarning, match=r"no feed for 'y', filled with NaN(.|\n)*test_miss"):
+    with pytest.warns(
+        lg.MissingFeedWarning, match=r"no feed for 'y', filled with NaN(.|\n)*test_miss"
+    ):
         result = z.forward(x=[1.0, 2.0])
     assert np.isnan(result).all()
 

@@ -65,7 +65,9 @@ def test_arrays_on_the_left_do_not_swallow_the_node(x):
     ],
 )
 def test_becoming_an_array_is_refused(x, convert):
-    with pytest.raises(lg.SymbolicError, match=r"\.data(.|\n)*np\.stack(.|\n)*test_numpy_protocols"):
+    with pytest.raises(
+        lg.SymbolicError, match=r"\.data(.|\n)*np\.stack(.|\n)*test_numpy_protocols"
+    ):
         convert(x)
 
 
@@ -110,7 +112,9 @@ def test_an_array_cannot_take_the_result(x):
 
 def test_a_function_that_does_not_exist_on_nodes_is_named(x):
     for function in (np.packbits, np.bincount, np.histogram):
-        with pytest.raises(TypeError, match=f"np.{function.__name__} has no meaning on lazygrad nodes"):
+        with pytest.raises(
+            TypeError, match=f"np.{function.__name__} has no meaning on lazygrad nodes"
+        ):
             function(x)
     with pytest.raises(TypeError, match="the ufunc isnat has no meaning"):
         np.isnat(x)

@@ -109,5 +109,7 @@ def test_the_address_shape_and_dtype_of_a_variable_never_change():
     assert w.data is live
     assert live.dtype == np.float32
     np.testing.assert_array_equal(live, np.full((2, 2), 3.0))
-    with pytest.raises(lg.ShapeError, match=r"the data of variable: new data must have shape \[2, 2\]"):
+    with pytest.raises(
+        lg.ShapeError, match=r"the data of variable: new data must have shape \[2, 2\]"
+    ):
         w.data = np.zeros(4)
