@@ -10,15 +10,15 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 from weakref import WeakSet
 
 import numpy as np
 
 from .backends.numpy import Executable, bind
 from .errors import DTypeError, OptionError, ShapeError
-from .feeds import bind_lengths, missing_feeds, read_feed, unknown_feed
-from .ir.describe import describe, label, worded
+from .feeds import bind_lengths, feedable, missing_feeds, read_feed, unknown_feed
+from .ir.describe import label, worded
 from .ir.graph import Graph, ancestors
 from .ir.op import Array
 from .ir.value import VARIABLE, Value
@@ -112,13 +112,15 @@ class Program:
         self._run: Callable[..., tuple[Any, ...]] | None = None
         self._current: Executable | None = None
 
-    def __call__(self, /, **feeds: object) -> Any:
+    def __call__(self, /, *unnamed: NoReturn, **feeds: object) -> Any:
         """Run once; give the results in the structure that was compiled.
 
         Each result is an array of the caller's own, or a NumPy scalar where it has no axes.
         Raises MissingFeedError, UnknownFeedError, ShapeError or DTypeError for feeds that don't
         fit, and OperationError where an operation fails; the program stays usable.
         """
+        if unnamed:
+            raise TypeError(f"a program is fed by name, program(x=...), not {unnamed!r:.60}.")
         with self._lock:
             arguments = self._door(feeds)
             if arguments is None:
@@ -133,6 +135,8 @@ class Program:
     def _enter(self, feeds: Mapping[str, object]) -> tuple[Array, ...]:
         """Check feeds in full, and switch to the plan for their lengths."""
         for key in feeds:
+            if key not in self._placeholders:
+                self._placeholders = feedable(self.graph)
             if key not in self._placeholders:
                 raise unknown_feed(key, self._placeholders)
         missing = [node for node in self._fed if node.name not in feeds]
@@ -149,14 +153,14 @@ class Program:
         if unknown:
             givers = [
                 node
-                for node in self._placeholders.values()
+                for node in feedable(self.graph).values()
                 if any(name in getattr(n, "names", ()) for n in node.shape for name in unknown)
             ]
             if not givers:
                 names = ", ".join(sorted(unknown))
                 raise ShapeError(
-                    f"the length {names} comes from no placeholder of this graph; give an output that"
-                    " depends on one with that length."
+                    f"the length {names} comes from no placeholder of this graph; give an output"
+                    " that depends on one with that length."
                 )
             raise missing_feeds(givers, feeds)
 
@@ -209,8 +213,8 @@ class Program:
             names = sorted(self._lengths)
             listed = ", ".join(f"{name}=..." for name in names)
             raise OptionError(
-                f"no lengths are known yet for {', '.join(names)}; call the program, or plan it with"
-                f" program.planned({listed}) first."
+                f"no lengths are known yet for {', '.join(names)}; call the program, or plan it"
+                f" with program.planned({listed}) first."
             )
         return self.planned()
 
@@ -340,12 +344,12 @@ def _checked_updates(updates: Updates) -> list[tuple[Value, Value]]:
         if new.spec.shape != old.spec.shape:
             raise ShapeError(
                 f"the update of {label(old)} has shape {format_shape(new.spec.shape)},"
-                f" not {format_shape(old.spec.shape)}.\n  {describe(old)}\n  {describe(new)}"
+                f" not {format_shape(old.spec.shape)}."
             )
         if new.spec.dtype != old.spec.dtype:
             raise DTypeError(
                 f"the update of {label(old)} is {new.spec.dtype.name}, the variable"
-                f" {old.spec.dtype.name}; convert it with .astype.\n  {describe(old)}\n  {describe(new)}"
+                f" {old.spec.dtype.name}; convert it with .astype."
             )
     return pairs
 
@@ -360,4 +364,4 @@ def _with_counters(
 
 
 def _shown(thing: object) -> str:
-    return f"{label(thing)} ({describe(thing)})" if isinstance(thing, Value) else repr(thing)
+    return f"{label(thing)}, a {thing.op.name}" if isinstance(thing, Value) else f"{thing!r:.60}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from .compiler import Program
 from .errors import OptionError
@@ -49,9 +49,12 @@ def draw(
     elif isinstance(what, Graph):
         graph = what
     else:
-        nodes = [what] if isinstance(what, Value) else list(what)
+        listed = what if isinstance(what, Iterable) and not isinstance(what, Value) else (what,)
+        nodes = list(listed)
         if not nodes or not all(isinstance(node, Value) for node in nodes):
-            raise OptionError("draw: give a node, several nodes, a Graph or a Program.")
+            raise OptionError(
+                f"draw: give a node, several nodes, a Graph or a Program, not {what!r:.60}."
+            )
         graph = Graph(nodes)
     annotations = known_values(graph) if values else None
     return Drawing(graph, annotations, rankdir=rankdir, limit=limit)

@@ -27,7 +27,7 @@ from .errors import (
     StaleForwardError,
     SymbolicError,
 )
-from .feeds import bind_lengths, missing_feeds, read_feed, unknown_feed
+from .feeds import bind_lengths, feedable, missing_feeds, read_feed, unknown_feed
 from .ir.arrays import cast_array, plain_array
 from .ir.compute import compute_node
 from .ir.describe import describe, failed_operation, label, symbolic_error
@@ -132,17 +132,21 @@ class Evaluation:
             data = feeds.get(name)
             if type(data) is not np.ndarray or data.dtype != kept.dtype or data.shape != kept.shape:
                 return False
+        self.forward_tick = 0
         for name, kept in self._feeds.items():
             kept[...] = feeds[name]
         return True
 
     def _feed(self, feeds: Mapping[str, object], missing: str) -> None:
         """Check and copy feeds in full, and plan for their lengths; on an error nothing changes."""
+        known = self.placeholders
+        if not feeds.keys() <= known.keys():
+            known = feedable(Graph([self._node]))
         for name in feeds:
-            if name not in self.placeholders:
-                raise unknown_feed(name, self.placeholders)
-        given = {name: read_feed(self.placeholders[name], data) for name, data in feeds.items()}
-        lengths = bind_lengths((self.placeholders[name], array) for name, array in given.items())
+            if name not in known:
+                raise unknown_feed(name, known)
+        given = {name: read_feed(known[name], data) for name, data in feeds.items()}
+        lengths = bind_lengths((known[name], array) for name, array in given.items())
         absent = [node for name, node in self.placeholders.items() if name not in feeds]
         if absent and missing == "raise":
             raise missing_feeds(absent, feeds)
@@ -158,7 +162,11 @@ class Evaluation:
         self._lengths = lengths
 
     def _fill(self, executable: Executable, given: Mapping[str, Array]) -> None:
-        """Copy feeds into the arrays of an executable, which from now on is the current one."""
+        """Copy feeds into the arrays of an executable, which from now on is the current one.
+
+        Until its forward section has run, as far as an interrupt lets it, there is no forward.
+        """
+        self.forward_tick = 0
         arrays = {
             name: executable.arrays[number] for name, number in executable.schedule.feeds
         }
@@ -213,6 +221,7 @@ class Evaluation:
     def _rerun(self, what: str) -> None:
         """Run forward again from the snapshot, in the pair that is wanted now."""
         self._require_current(what)
+        tick = self.forward_tick
         self._fill(self._pair.executable(self._lengths), self._feeds)
         counts = [cell.array.copy() for cell in self._counters]
         for cell, count in zip(self._counters, self._counts, strict=True):
@@ -222,6 +231,7 @@ class Evaluation:
         finally:
             for cell, count in zip(self._counters, counts, strict=True):
                 np.copyto(cell.array, count)
+        self.forward_tick = tick
 
     def backward(self, seed: object, accumulate: bool) -> None:
         """Run the backward section on the snapshot, with the seed given or all ones."""

@@ -16,13 +16,35 @@ from .errors import (
     UnknownFeedError,
 )
 from .ir.arrays import cast_array, plain_array
-from .ir.describe import describe
+from .ir.describe import describe, label
+from .ir.graph import Graph
 from .ir.op import Array
-from .ir.value import Value
+from .ir.value import PLACEHOLDER, Value
 from .lengths import solve
 from .spec import format_shape
 
-__all__ = ["bind_lengths", "missing_feeds", "read_feed", "unknown_feed"]
+__all__ = ["bind_lengths", "feedable", "missing_feeds", "read_feed", "unknown_feed"]
+
+
+def feedable(graph: Graph) -> dict[str, Value]:
+    """Find the placeholders that may be fed, used or not: a gradient may not depend on all of them.
+
+    Those are the placeholders of the graph, and of the forward nodes that it is a derivative of.
+    """
+    found = graph.placeholders
+    seen: set[int] = set()
+    stack = list(graph.outputs)
+    while stack:
+        node = stack.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        stack.extend(node.operands)
+        if node.origin is not None:
+            stack.append(node.origin)
+        if node.op is PLACEHOLDER:
+            found.setdefault(str(node.name), node)
+    return found
 
 
 def read_feed(placeholder: Value, data: object) -> Array:
@@ -32,8 +54,8 @@ def read_feed(placeholder: Value, data: object) -> Array:
     """
     if isinstance(data, Value):
         raise FeedError(
-            f"placeholder {placeholder.name!r} was fed a graph node; feed its value, x.data."
-            f"\n  {describe(placeholder)}"
+            f"feed {placeholder.name!r}: a node can't be fed; feed its value, x.data.\n"
+            f"  {placeholder.name}: {describe(placeholder)}\n  {label(data)}: {describe(data)}"
         )
     try:
         array = cast_array(plain_array(data), placeholder.spec.dtype)

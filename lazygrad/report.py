@@ -1,5 +1,6 @@
-"""What a program tells of itself: tables of steps, bytes and times. Reads executables; runs one to
-time it.
+"""What a program tells of itself: tables of steps, bytes and times.
+
+Reads executables; runs one to time it.
 """
 
 from __future__ import annotations
@@ -7,12 +8,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from .backends.numpy import Executable, bind
+from .errors import OptionError
 from .ir.cell import Cell
 from .ir.op import Array
-from .schedule.buffers import Kind, plan
+from .schedule.buffers import Kind, plan, rounded
 from .schedule.steps import Step
 from .spec import Spec, format_shape
 
@@ -56,30 +57,40 @@ def memory_of(executable: Executable) -> Memory:
         variables=total(schedule.cells),
         constants=total([number for number, _ in schedule.constants]),
         outputs=total([i for i, kind in enumerate(kinds) if kind is Kind.OUTPUT]),
-        unshared=total([i for i, kind in enumerate(kinds) if kind is Kind.SLOT]),
+        unshared=sum(
+            rounded(placed.bytes_of(schedule, number))
+            for number, kind in enumerate(kinds)
+            if kind is Kind.SLOT
+        ),
     )
 
 
 def explain_table(executable: Executable, name: str | None) -> str:
-    """Write one row a step: number, operation, user's name, line, result, slot, bytes, flops."""
+    """Write one row a step: number, operation, user's name, line, result, slot, bytes, flops.
+
+    A slot is an offset in the arena, or says whose storage it is; bytes are those of the step's
+    own results, so none for a view.
+    """
     schedule, placed = executable.schedule, executable.plan
     rows = [("step", "operation", "for", "line", "result", "slot", "bytes", "flops")]
     for index, step in enumerate(schedule.steps):
-        number = step.writes[0]
+        held = () if step.is_view else step.writes
         rows.append(
             (
                 str(index),
                 step.op.name,
                 _clipped(step.note.label),
                 "" if step.note.line is None else str(step.note.line),
-                _result(executable, number),
-                _slot(executable, number),
-                f"{placed.bytes_of(schedule, number):,}",
+                _results(executable, step),
+                ", ".join(_slot(executable, number) for number in step.writes),
+                f"{sum(placed.bytes_of(schedule, number) for number in held):,}",
                 f"{flops_of(executable, step):,}",
             )
         )
     title = "program" if name is None else f"program {name!r}"
-    return f"{title}: {len(schedule.steps)} steps; {memory_of(executable)}\n" + _table(rows)
+    flops = sum(flops_of(executable, step) for step in schedule.steps)
+    steps = _counted(len(schedule.steps), "step")
+    return f"{title}: {steps}; {memory_of(executable)}; {_counted(flops, 'flop')}\n" + _table(rows)
 
 
 def flops_of(executable: Executable, step: Step) -> int:
@@ -101,14 +112,24 @@ def profile_table(
     repeat: int,
     name: str | None,
 ) -> str:
-    """Time each step over *repeat* runs on copies of the state, and write one row a step."""
+    """Time each step over *repeat* runs on copies of the state, and write one row a step.
+
+    Views that were taken beforehand take no time and have no row. Raises OptionError unless
+    *repeat* is at least 1, and what a run raises.
+    """
+    if repeat < 1:
+        raise OptionError(f"profile: repeat must be at least 1, got {repeat}.")
     schedule = dataclasses.replace(executable.schedule, updates=())
     copies = [Cell(cell.array.copy()) for cell in cells]
     timed = bind(schedule, plan(schedule, executable.plan.lengths), copies, timed=True)
-    for _ in range(repeat):
-        timed.sections["run"](*feeds)
+    try:
+        for _ in range(repeat):
+            timed.sections["run"](*feeds)
+    except Exception as error:
+        failure = timed.failure(error)
+        raise failure from failure.__cause__
     seconds = [total / repeat for total in timed.seconds]
-    whole = sum(seconds) or 1.0
+    whole = sum(seconds)
     rows = [("step", "operation", "for", "line", "result", "time", "share", "GFLOP/s", "GB/s")]
     for index, step in enumerate(schedule.steps):
         if step.is_view and not seconds[index]:
@@ -121,7 +142,7 @@ def profile_table(
                 step.op.name,
                 _clipped(step.note.label),
                 "" if step.note.line is None else str(step.note.line),
-                _result(timed, step.writes[0]),
+                _results(timed, step),
                 f"{1e6 * seconds[index]:.1f} us",
                 f"{100 * seconds[index] / whole:.1f} %",
                 f"{flops_of(timed, step) / spent / 1e9:.2f}",
@@ -132,21 +153,44 @@ def profile_table(
     return f"{title}: {1e6 * whole:.1f} us a run in steps, mean of {repeat}\n" + _table(rows)
 
 
-def _result(executable: Executable, number: int) -> str:
-    spec = executable.schedule.specs[number]
-    shape: Any = executable.plan.shapes[number]
-    return f"{spec.dtype.name}{format_shape(spec.shape if shape is None else shape)}"
+def _results(executable: Executable, step: Step) -> str:
+    specs, shapes = executable.schedule.specs, executable.plan.shapes
+    texts: list[str] = []
+    for number in step.writes:
+        spec, shape = specs[number], shapes[number]
+        texts.append(f"{spec.dtype.name}{format_shape(spec.shape if shape is None else shape)}")
+    return ", ".join(texts)
 
 
 def _slot(executable: Executable, number: int) -> str:
     storage = executable.plan.storage[number]
     if storage.kind is Kind.SLOT:
         return f"@{storage.offset}"
-    return f"of v{storage.base}" if storage.kind is Kind.VIEW else storage.kind.name.lower()
+    return (
+        f"of {_owner(executable, storage.base)}"
+        if storage.kind is Kind.VIEW
+        else storage.kind.name.lower()
+    )
+
+
+def _owner(executable: Executable, number: int) -> str:
+    """Say whose storage a view looks into, in the table's own terms."""
+    schedule = executable.schedule
+    kind = executable.plan.storage[number].kind
+    if kind is Kind.FEED:
+        return next(f"feed {_clipped(name)}" for name, own in schedule.feeds if own == number)
+    if kind in (Kind.CELL, Kind.CONSTANT):
+        return "a variable" if kind is Kind.CELL else "a constant"
+    return next(f"step {i}" for i, step in enumerate(schedule.steps) if number in step.writes)
 
 
 def _clipped(text: str) -> str:
+    text = "".join(c if c.isprintable() else "?" for c in text)
     return text if len(text) <= 40 else text[:37] + "..."
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
 def _size(count: int) -> str:
@@ -158,7 +202,17 @@ def _size(count: int) -> str:
     return f"{number:.1f} GiB"
 
 
+_NUMBERS = ("bytes", "flops", "time", "share", "GFLOP/s", "GB/s")
+
+
 def _table(rows: Sequence[tuple[str, ...]]) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+    columns = [*zip(rows[0], widths, strict=True)]
+    lines = [
+        "  ".join(
+            cell.rjust(width) if title in _NUMBERS else cell.ljust(width)
+            for cell, (title, width) in zip(row, columns, strict=True)
+        ).rstrip()
+        for row in rows
+    ]
     return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])

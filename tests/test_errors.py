@@ -1,4 +1,4 @@
-"""Every message says who, what came, what was expected, and the line of the user; read as a stranger would."""
+"""Every message says who, what came, what was expected, and the line of the user."""
 
 import inspect
 import warnings
@@ -85,8 +85,9 @@ def test_operands_that_do_not_fit_are_named_with_their_lines():
 def test_shapes_that_do_not_broadcast():
     x = lg.placeholder(("batch", 4), name="x")
     text = text_of(lg.ShapeError, lambda: np.tanh(x) + np.ones(3))
-    assert text.startswith(
-        "add(tanh, constant): shapes [batch, 4] and [3] don't broadcast: axis -1 has lengths 4 and 3.\n"
+    assert text.split("\n")[0] == (
+        "add(tanh, constant): shapes [batch, 4] and [3] don't broadcast:"
+        " axis -1 has lengths 4 and 3."
     )
     assert f"  tanh: float64[batch, 4]   tanh, {here().split(':')[0]}" in text
 
@@ -325,7 +326,8 @@ def test_all_missing_feeds_are_named_at_once():
 def test_a_node_that_is_fed():
     x, line = lg.placeholder((2,), name="x"), here()
     assert text_of(lg.FeedError, lg.compile(x * 2), x=x) == (
-        f"placeholder 'x' was fed a graph node; feed its value, x.data.\n  float64[2]   placeholder 'x', {line}"
+        "placeholder 'x' was fed a graph node; feed its value, x.data.\n"
+        f"  float64[2]   placeholder 'x', {line}"
     )
 
 
@@ -375,8 +377,11 @@ def test_an_operation_that_fails_names_its_line_and_keeps_the_cause():
 def test_a_value_that_cannot_be_computed_says_where_it_was_made():
     singular, line = lg.linalg.inv(lg.Value(np.zeros((2, 2)))), here()
     for ask in (lambda: singular.data, singular.forward, lg.compile(singular)):
-        text = str(pytest.raises(lg.OperationError, ask).value)
-        assert text == f"inv(float64[2, 2]), made at {line}, raised LinAlgError: Singular matrix"
+        with pytest.raises(lg.OperationError) as caught:
+            ask()
+        assert str(caught.value) == (
+            f"inv(float64[2, 2]), made at {line}, raised LinAlgError: Singular matrix"
+        )
 
 
 def test_a_gradient_that_fails_its_check():
@@ -392,9 +397,9 @@ def test_unknown_names_suggest_known_ones():
     with pytest.raises(AttributeError) as caught:
         x.sqroot()
     assert str(caught.value).startswith("a lazygrad node has no attribute 'sqroot'.")
-    with pytest.raises(AttributeError, match="Did you mean lazygrad.reshape"):
+    with pytest.raises(AttributeError, match=r"Did you mean lazygrad\.reshape"):
         x.reshap(2)
-    with pytest.raises(TypeError, match="np.histogram has no meaning on lazygrad nodes"):
+    with pytest.raises(TypeError, match=r"np\.histogram has no meaning on lazygrad nodes"):
         np.histogram(x)
 
 
@@ -413,5 +418,5 @@ def test_a_failure_in_a_gradient_names_the_forward_line():
     x = lg.placeholder((2, 2), name="x")
     y, line = lg.linalg.inv(x), here()
     g = lg.grad(y.sum(), x)
-    text = str(pytest.raises(lg.OperationError, lg.compile(g), x=np.zeros((2, 2))).value)
-    assert line in text
+    with pytest.raises(lg.OperationError, match=line):
+        lg.compile(g)(x=np.zeros((2, 2)))

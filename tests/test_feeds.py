@@ -1,4 +1,4 @@
-"""What users really feed: taken as NumPy would read it, or refused with words; never kept or written."""
+"""What users really feed: read as NumPy would, or refused with words; never kept, never written."""
 
 import datetime
 import gc

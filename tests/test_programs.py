@@ -1,4 +1,4 @@
-"""Programs: structure of results, simultaneous updates, state left whole, what they tell of themselves."""
+"""Programs: structure of results, simultaneous updates, whole state, what they tell."""
 
 import copy
 import gc
@@ -430,7 +430,8 @@ def test_explain_is_a_table_of_steps_with_the_lines_of_the_user(x):
     f(x=DATA)
     lines = f.explain().splitlines()
     assert lines[0].startswith("program 'forward': 3 steps; arena")
-    assert lines[1].split() == ["step", "operation", "for", "line", "result", "slot", "bytes", "flops"]
+    heads = ["step", "operation", "for", "line", "result", "slot", "bytes", "flops"]
+    assert lines[1].split() == heads
     assert [line.split()[1] for line in lines[3:]] == ["matmul", "tanh", "sum"]
     assert all("test_programs.py:" in line for line in lines[3:])
     assert "float64[2, 4]" in lines[3]
@@ -472,7 +473,7 @@ def test_a_profile_changes_no_state(x):
 
 
 def test_a_long_program_is_profiled():
-    y = x = lg.placeholder((2,), name="x")
+    y = lg.placeholder((2,), name="x")
     for _ in range(1500):
         y = lg.sin(y)
     f = lg.compile(y)
@@ -480,7 +481,7 @@ def test_a_long_program_is_profiled():
 
 
 def test_many_outputs_of_a_program_of_middling_length():
-    y = x = lg.placeholder((2,), name="x")
+    y = lg.placeholder((2,), name="x")
     nodes = []
     for _ in range(900):
         y = lg.sin(y)
@@ -495,7 +496,7 @@ def test_many_outputs_of_a_program_of_middling_length():
 
 @pytest.mark.parametrize("steps", [1990, 2010, 4500, 21_000])
 def test_programs_of_every_length_take_feeds_and_updates(steps):
-    y = x = lg.placeholder(("n",), name="x")
+    y = lg.placeholder(("n",), name="x")
     w = lg.Value(np.zeros(2))
     for _ in range(steps):
         y = lg.sin(y)
@@ -557,7 +558,7 @@ def test_a_program_pickled_with_its_variable_shares_it(x):
 
 
 def test_a_dropped_program_frees_everything(x):
-    w, step = training(x)
+    _, step = training(x)
     step(x=DATA)
     seen = weakref.ref(step)
     gc.collect()

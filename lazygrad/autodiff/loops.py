@@ -205,7 +205,7 @@ def _is_ragged(node: Value) -> bool:
 
 def push_forward_loop(
     tangents: Sequence[Value | None], y: Value, *operands: Value, **attrs: Attr
-) -> list[Value | None]:
+) -> tuple[Value | None, ...]:
     """Push tangents through a loop beside the values."""
     body = _Body.of(**attrs)
     carries, outputs = len(body.carries), body.graph.outputs
@@ -219,13 +219,14 @@ def push_forward_loop(
     found = push_forward(outputs, [inputs[i] for i in moving], list(moving.values()))
     pushed = {i: t for i, t in enumerate(found) if t is not None}
     both = _Assembly()
-    for inside, start, after in zip(body.carries, operands, body.carried, strict=False):
-        both.carry(inside, start, after)
+    for inside, operand, after in zip(body.carries, operands, body.carried, strict=False):
+        both.carry(inside, operand, after)
     places: dict[int, int] = {}
     for i in (i for i in moving if i < carries):
-        start = filled(inputs[i].spec, 0.0) if tangents[i] is None else tangents[i]
+        own = tangents[i]
+        start = filled(inputs[i].spec, 0.0) if own is None else own
         places[i] = len(both.carries)
-        both.carry(moving[i], start, pushed.get(i, filled(outputs[i].spec, 0.0)))  # type: ignore[arg-type]
+        both.carry(moving[i], start, pushed.get(i, filled(outputs[i].spec, 0.0)))
     for i in range(carries, len(inputs)):
         kind = both.elements if i < carries + len(body.elements) else both.outers
         kind.append((inputs[i], operands[i]))
@@ -236,4 +237,4 @@ def push_forward_loop(
         places[i] = len(both.carries) + len(both.rows)
         both.rows.append(pushed[i])
     loop = both.loop(y.op, body.steps, attrs)
-    return [item(loop, places[i]) if i in places else None for i in range(len(outputs))]
+    return tuple(item(loop, places[i]) if i in places else None for i in range(len(outputs)))

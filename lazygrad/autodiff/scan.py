@@ -235,7 +235,7 @@ def _length(sequences: Sequence[Value], length: Any) -> Dim:
 def _first_carry(entry: object, sequences: Sequence[Value]) -> Value:
     """Make a node of a first carry; a Python float takes on the dtype of the sequences."""
     if type(entry) is not float:
-        return as_value(entry)  # type: ignore[arg-type]
+        return as_value(entry)
     return as_value(entry, _float_beside(sequences))
 
 

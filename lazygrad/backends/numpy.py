@@ -102,8 +102,8 @@ class Executable:
         while trace is not None:
             if trace.tb_frame.f_code.co_filename == self._file:
                 found = self._step_at_line.get(trace.tb_lineno)
-                if found is None and "step" in trace.tb_frame.f_locals:
-                    found = self.schedule.steps[trace.tb_frame.f_locals["step"]]
+                if found is None and "index" in trace.tb_frame.f_locals:
+                    found = self.schedule.steps[trace.tb_frame.f_locals["index"]]
             trace = trace.tb_next
         return found
 
@@ -200,7 +200,7 @@ class _Emitter:
             if not is_data_dependent(length):
                 value = evaluate(length, plan.lengths)
                 self._bind(number, np.asarray(value, schedule.specs[number].dtype))
-        for name, number in schedule.feeds:
+        for _, number in schedule.feeds:
             if self.feeds_kept:
                 self._bind(number, np.empty(plan.shapes[number], schedule.specs[number].dtype))
             else:
@@ -500,7 +500,7 @@ class _Emitter:
         if self.looped:
             return f"{self.names[number]}.copy()"
         if self.plan.storage[number].kind is Kind.OUTPUT:
-            # The caller may make it read-only or set its shape; the array used again stays as it is.
+            # The caller may set its flags or shape; the array that is used again stays as it is.
             return f"{self.names[number]}.view()"
         return self.names[number]
 
@@ -573,6 +573,6 @@ class _Emitter:
             calls.append((function, arguments, index))
         name = self._named(calls, f"steps_{section.name}")
         return [
-            (f"for function, arguments, step in {name}:", None),
+            (f"for function, arguments, index in {name}:", None),
             ("    function(*arguments)", None),
         ]

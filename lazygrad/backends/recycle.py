@@ -16,7 +16,7 @@ __all__ = ["HELD", "OutputPool"]
 
 
 class OutputPool:
-    """Two arrays for one output: the caller holds the last result while the next run fills the other."""
+    """Two arrays for one output: the caller holds one result while the next run fills the other."""
 
     __slots__ = ("array", "dtype", "shape", "spare")
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DTypeError, ShapeError
+from ..errors import DTypeError, ShapeError, SymbolicError
 from ..spec import DType, as_dtype
 from .op import Array
 
@@ -34,7 +34,7 @@ def plain_array(data: object) -> Array:
 
 def integer_limits(dtype: DType) -> tuple[int, int]:
     """Give the smallest and the largest number of an integer dtype."""
-    limits: Any = np.iinfo(dtype)  # type: ignore[type-var]
+    limits: Any = np.iinfo(dtype)
     return int(limits.min), int(limits.max)
 
 
@@ -70,6 +70,12 @@ def _unwrapped(data: object) -> Array:
         return np.asarray(data.data)
     try:
         return np.asarray(data)
+    except SymbolicError as error:
+        if not isinstance(data, (list, tuple)):
+            raise
+        _, *rows = str(error).split("\n")
+        fact = "a list that holds nodes is not an array; join them with np.stack([...])."
+        raise SymbolicError("\n".join([fact, *rows])) from None
     except ValueError as error:
         if "inhomogeneous" in str(error):
             raise ShapeError(

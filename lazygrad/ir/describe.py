@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -18,9 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["describe", "failed_operation", "label", "located", "symbolic_error", "worded"]
 
 _Function = TypeVar("_Function", bound="Callable[..., Any]")
-
-_CALLED = re.compile(r"\A[a-z][\w.]*(\([^)]*\))?: ")
-"""The function with which a text begins: ``reshape: `` or ``matmul(x, w): ``."""
 
 _MOST_OPERANDS = 8
 """A longer list of operands is cut in a text."""
@@ -49,7 +45,7 @@ def located(error: GraphError, op: Op | str, operands: Sequence[Value]) -> Graph
     name = op if isinstance(op, str) else op.name
     shown = operands[:_MOST_OPERANDS]
     labels = [label(operand) for operand in shown]
-    fact = error.fact or _CALLED.sub("", str(error), count=1)
+    fact = error.fact or str(error).removeprefix(f"{name}: ")
     said, *rows = fact.split("\n")
     rows += [
         f"  {text}: {describe(operand)}"
@@ -68,7 +64,7 @@ def _nodes_among(arguments: Iterable[object]) -> Iterator[Value]:
     """Give the nodes among a call's arguments, and in the lists and dicts among them."""
     for argument in arguments:
         if isinstance(argument, Mapping):
-            yield from _nodes_among(argument.values())
+            yield from _nodes_among((*argument, *argument.values()))
         elif isinstance(argument, (list, tuple)):
             yield from _nodes_among(argument)
         elif hasattr(type(argument), "with_operands"):

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import OptionError, SymbolicError
 from ..lengths import Length
-from .describe import describe, symbolic_error
+from .describe import describe, located, symbolic_error
 from .op import FUNCTIONS, NUMPY_FUNCTIONS, Array, call
 
 if TYPE_CHECKING:
@@ -81,10 +81,12 @@ class ArrayMethods:
         return build("remainder", other, self)
 
     def __divmod__(self, other: object) -> tuple[Value, Value]:
-        return build("floor_divide", self, other), call("remainder", self, other)
+        quotient, rest = call("divmod", self, other)
+        return quotient, rest
 
     def __rdivmod__(self, other: object) -> tuple[Value, Value]:
-        return build("floor_divide", other, self), call("remainder", other, self)
+        quotient, rest = call("divmod", other, self)
+        return quotient, rest
 
     def __pow__(self, other: object) -> Value:
         return build("power", self, other)
@@ -211,7 +213,7 @@ class ArrayMethods:
         raise symbolic_error(
             self,  # type: ignore[arg-type]
             "the truth",
-            "choose with lazygrad.where(condition, a, b), or look at x.data.",
+            "choose with lazygrad.where(condition, a, b), look at x.data, or find a node with `is`.",
         )
 
     def __contains__(self, element: object) -> bool:
@@ -246,10 +248,9 @@ class ArrayMethods:
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         if kwargs.pop("out", None) is not None:
-            raise SymbolicError(
-                f"np.{ufunc.__name__}(..., out=) would write a node's value into an array;"
-                " leave out= away and use the node that the call gives."
-            )
+            fact = "out= would write a node's value into an array; use the node that is given."
+            nodes = [x for x in inputs if isinstance(x, ArrayMethods)]
+            raise located(SymbolicError(fact), f"np.{ufunc.__name__}", nodes)  # type: ignore[arg-type]
         return build("numpy_ufunc", ufunc, method, inputs, kwargs)
 
     def __array_function__(
@@ -258,14 +259,14 @@ class ArrayMethods:
         meaning = NUMPY_FUNCTIONS.get(function)
         if meaning is None:
             raise TypeError(
-                f"np.{function.__name__} has no meaning on lazygrad nodes."
+                f"{_numpy_name(function)} has no meaning on lazygrad nodes."
                 + _suggestion(function.__name__)
             )
         try:
             return meaning(*args, **kwargs)
         except TypeError as error:
             if "unexpected keyword argument" in str(error):
-                raise OptionError(f"np.{function.__name__} on a node: {error}.") from None
+                raise OptionError(f"{_numpy_name(function)} on a node: {error}.") from None
             raise
 
     def __getattr__(self, name: str) -> Any:
@@ -293,6 +294,10 @@ class ArrayMethods:
         """Reorder the axes; without arguments, reverse them."""
         order = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes or None
         return build("transpose", self, order)
+
+
+def _numpy_name(function: Any) -> str:
+    return f"{function.__module__}.{function.__name__}".replace("numpy", "np", 1)
 
 
 def _suggestion(name: str) -> str:

@@ -12,17 +12,17 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, Protocol, cast
+from typing import Any, NoReturn, Protocol, cast
 
 import numpy as np
 
-from ..errors import DTypeError, GraphError, OptionError
+from ..errors import DTypeError, GraphError, OptionError, SymbolicError
 from ..lengths import Dim, Length, collecting
 from ..location import Location, user_location
 from ..spec import DType, DTypeLike, Shape, Spec, TupleSpec, as_dtype, as_shape
 from .arrays import integer_limits, plain_array
 from .cell import Cell
-from .describe import describe, label, located
+from .describe import describe, label, located, worded
 from .flat import deep_copy, reduce_node
 from .methods import ArrayMethods
 from .op import Array, Attrs, Op, Operand, Trait, Writes, call, register
@@ -199,20 +199,23 @@ class Value(ArrayMethods):
         name: str | None = None,
         requires_grad: bool | None = None,
     ) -> None:
-        if (data is None) == (shape is None):
-            raise OptionError("give either data, or shape and name for a placeholder.")
-        if data is None:
-            if name is None:
-                raise OptionError("a placeholder needs a name, by which it is fed.")
-            spec = Spec(as_shape(shape), as_dtype(np.float64 if dtype is None else dtype))
-            _initialize(self, PLACEHOLDER, (), {}, spec, name=checked_name(name))
-        else:
-            array = np.array(
-                plain_array(data), dtype=None if dtype is None else as_dtype(dtype), order="C"
-            )
-            spec = Spec(array.shape, array.dtype)
-            _initialize(self, VARIABLE, (), {}, spec, name=name, cell=Cell(array))
-        self.requires_grad = _may_require_grad(spec.dtype, requires_grad)
+        try:
+            if (data is None) == (shape is None):
+                raise OptionError("give either data, or shape and name for a placeholder.")
+            if data is None:
+                if name is None:
+                    raise OptionError("a placeholder needs a name, by which it is fed.")
+                spec = Spec(as_shape(shape), as_dtype(np.float64 if dtype is None else dtype))
+                _initialize(self, PLACEHOLDER, (), {}, spec, name=checked_name(name))
+            else:
+                array = np.array(
+                    plain_array(data), dtype=None if dtype is None else as_dtype(dtype), order="C"
+                )
+                spec = Spec(array.shape, array.dtype)
+                _initialize(self, VARIABLE, (), {}, spec, name=name, cell=Cell(array))
+            self.requires_grad = _may_require_grad(spec.dtype, requires_grad)
+        except GraphError as error:
+            raise located(error, "Value" if name is None else f"Value {name!r}", ()) from None
 
     @property
     def several(self) -> bool:
@@ -228,6 +231,13 @@ class Value(ArrayMethods):
     def shape(self) -> Shape:
         """Lengths of the axes: integers, or symbolic lengths."""
         return self.spec.shape
+
+    @shape.setter
+    def shape(self, shape: object) -> None:
+        raise SymbolicError(
+            f"the shape of {label(self)} can't be set, nodes are immutable; x.reshape(...) gives a"
+            f" new node.\n  {label(self)}: {describe(self)}"
+        )
 
     @property
     def dtype(self) -> DType:
@@ -248,7 +258,8 @@ class Value(ArrayMethods):
     def data(self, data: object) -> None:
         if self.cell is None:
             raise OptionError(
-                f"only a variable's data can be set; {describe(self)} is computed or fed."
+                f"the data of {label(self)} can't be set, only a variable's can; feed a"
+                f" placeholder by name.\n  {label(self)}: {describe(self)}"
             )
         try:
             self.cell.write(data)
@@ -261,21 +272,27 @@ class Value(ArrayMethods):
         """Gradient of the most recent backward of a node above this one, or None."""
         return _runtime[0].grad(self)
 
-    def forward(self, /, *, missing: str = "warn", **feeds: object) -> Any:
+    def forward(self, /, *unnamed: NoReturn, missing: str = "warn", **feeds: object) -> Any:
         """Run the graph below this node, with each placeholder fed by its name.
 
         A placeholder left out is filled with NaN and warned about (``missing="warn"``), filled
         silently (``"nan"``), or refused with a MissingFeedError (``"raise"``). Returns the
         node's value: an array of the caller's own, a NumPy scalar where it has no axes.
         """
+        if unnamed:
+            raise TypeError(f"forward: feeds are given by name, forward(x=...), not {unnamed!r:.60}.")
         return _runtime[0].forward(self, feeds, missing)
 
-    def backward(self, *, seed: object = None, accumulate: bool = False) -> None:
+    def backward(
+        self, *unnamed: NoReturn, seed: object = None, accumulate: bool = False
+    ) -> None:
         """Set ``.grad`` below this node from its most recent forward.
 
         *seed* is the cotangent of this node, of its shape; all ones by default, which for an
         array is the gradient of its sum. Gradients are replaced, or with *accumulate* added to.
         """
+        if unnamed:
+            raise TypeError(f"backward: the seed is given by name, seed=..., not {unnamed!r:.60}.")
         _runtime[0].backward(self, seed, accumulate)
 
     @property
@@ -400,9 +417,13 @@ def placeholder(
     >>> placeholder(("batch", 3), name="x").spec
     float64[batch, 3]
     """
-    return Value(shape=shape, dtype=dtype, name=name, requires_grad=requires_grad)
+    try:
+        return Value(shape=shape, dtype=dtype, name=name, requires_grad=requires_grad)
+    except GraphError as error:
+        raise located(error, f"placeholder {name!r}", ()) from None
 
 
+@worded
 def variable(
     data: object, *, dtype: DTypeLike | None = None, name: str | None = None
 ) -> Value:
@@ -410,6 +431,7 @@ def variable(
     return Value(data, dtype=dtype, name=name)
 
 
+@worded
 def constant(data: object, *, dtype: DTypeLike | None = None, name: str | None = None) -> Value:
     """Make a leaf whose copy of *data* never changes, so that the compiler may fold it.
 
@@ -481,7 +503,8 @@ def apply(op: Op, *operands: Operand, **attrs: Any) -> Value:
                     else tuple(map(as_value, operands))
                 )
             except GraphError as error:
-                raise type(error)(f"{op.name}: {error}") from None
+                given = [operand for operand in operands if operand.__class__ is Value]
+                raise located(error, op, given) from None
             break
     specs = [node.spec for node in nodes]  # type: ignore[union-attr]
     assumptions: list[tuple[Dim, Dim]] = []
@@ -552,6 +575,10 @@ def originating(origin: Value | None) -> Iterator[None]:
     _ambient.origin = origin
     try:
         yield
+    except GraphError as error:
+        # The user called a derivative; which operation's rule failed is part of what is wrong.
+        error.fact = str(error)
+        raise
     finally:
         _ambient.origin = before
 

@@ -50,6 +50,7 @@ copy = elementwise(
     diff=lambda t, y, x: t,
     call=lambda specs, spec, attrs: Call(np.copyto, (OUT, In(0))),
     c="{x}",
+    cost=0,
     doc="The value in storage of its own, in row-major order.",
 )
 

@@ -83,7 +83,7 @@ def einsum(*operands: Operand | str, optimize: object = True) -> Value:
 
 def _read_arguments(operands: Sequence[Any]) -> tuple[str, Sequence[Any]]:
     if not operands:
-        raise OptionError("einsum needs subscripts and operands.")
+        raise OptionError("einsum: needs subscripts and operands.")
     if isinstance(operands[0], str):
         return operands[0], operands[1:]
     arrays, lists = operands[: len(operands) // 2 * 2 : 2], operands[1::2]

@@ -119,9 +119,9 @@ def _nodes(name: str, arrays: object) -> list[Value]:
     if isinstance(arrays, Value):
         arrays = list(arrays)
     if not isinstance(arrays, (list, tuple, np.ndarray)):
-        raise OptionError(f"{name} takes a list of arrays, got {type(arrays).__name__}.")
+        raise OptionError(f"{name}: takes a list of arrays, got {type(arrays).__name__}.")
     if len(arrays) == 0:
-        raise OptionError(f"{name} needs one array or more.")
+        raise OptionError(f"{name}: needs one array or more.")
     return [as_value(array) for array in arrays]
 
 
@@ -280,7 +280,7 @@ def vsplit(ary: Operand, indices_or_sections: object) -> list[Value]:
     """Split along the first axis, of two or more."""
     node = as_value(ary)
     if node.ndim < 2:
-        raise ShapeError(f"vsplit needs two axes or more, got {node.spec}.")
+        raise ShapeError(f"vsplit: needs two axes or more, got {node.spec}.")
     return split(node, indices_or_sections, 0)
 
 
@@ -289,7 +289,7 @@ def dsplit(ary: Operand, indices_or_sections: object) -> list[Value]:
     """Split along the third axis."""
     node = as_value(ary)
     if node.ndim < 3:
-        raise ShapeError(f"dsplit needs three axes or more, got {node.spec}.")
+        raise ShapeError(f"dsplit: needs three axes or more, got {node.spec}.")
     return split(node, indices_or_sections, 2)
 
 

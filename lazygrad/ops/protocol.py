@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import DTypeError, OptionError
+from ..errors import DTypeError, GraphError, OptionError
+from ..ir.describe import located, worded
 from ..ir.op import FUNCTIONS, NUMPY_FUNCTIONS, Operand, call, implements
 from ..ir.value import Value, as_value
 from ..lengths import Dim, Length
@@ -50,9 +51,23 @@ def numpy_ufunc(
     ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], options: dict[str, Any]
 ) -> Value | tuple[Value, ...]:
     """Answer NumPy's call of a ufunc, or of one of its methods, on nodes."""
+    name = f"np.{ufunc.__name__}" if method == "__call__" else f"np.{ufunc.__name__}.{method}"
+    try:
+        return _answered(name, ufunc, method, inputs, options)
+    except GraphError as error:
+        if error.fact:
+            raise
+        raise located(error, name, [x for x in inputs if isinstance(x, Value)]) from None
+
+
+FUNCTIONS["numpy_ufunc"] = numpy_ufunc
+
+
+def _answered(
+    name: str, ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], options: dict[str, Any]
+) -> Value | tuple[Value, ...]:
     if method == "__call__":
         return _called(ufunc, inputs, options)
-    name = f"np.{ufunc.__name__}.{method}"
     if method == "reduce" and ufunc in _REDUCTIONS:
         return _reduced(name, _REDUCTIONS[ufunc], inputs, options)
     if method == "accumulate" and ufunc in _ACCUMULATIONS:
@@ -63,9 +78,6 @@ def numpy_ufunc(
         return _called(ufunc, (rows, b), options)
     hint = " Use x.at[index].add(values)." if (ufunc, method) == (np.add, "at") else ""
     raise TypeError(f"{name} has no meaning on lazygrad nodes; nothing was computed.{hint}")
-
-
-FUNCTIONS["numpy_ufunc"] = numpy_ufunc
 
 
 def _called(
@@ -197,7 +209,7 @@ def _means(numpy_function: Callable[..., Any]) -> Callable[[Any], Any]:
     """Make the decorated function answer a NumPy function that needs no name of its own here."""
 
     def mark(function: Callable[..., Any]) -> Callable[..., Any]:
-        NUMPY_FUNCTIONS[numpy_function] = function
+        NUMPY_FUNCTIONS[numpy_function] = worded(function)
         return function
 
     return mark

@@ -129,7 +129,7 @@ def reshape(a: Operand, shape: object, order: str = "C") -> Value:
     (2, 2)
     """
     if order != "C":
-        raise OptionError(f"reshape keeps row-major order; order={order!r} is not supported.")
+        raise OptionError(f"reshape: the order is row-major; order={order!r} is not supported.")
     node = as_value(a)
     entries: Sequence[object] = shape if isinstance(shape, (tuple, list)) else (shape,)
     unknown = [i for i, entry in enumerate(entries) if isinstance(entry, int) and entry == -1]
@@ -171,7 +171,7 @@ def matrix_transpose(x: Operand) -> Value:
     """Swap the last two axes."""
     node = as_value(x)
     if node.ndim < 2:
-        raise ShapeError(f"matrix_transpose needs two axes or more, got {node.spec}.")
+        raise ShapeError(f"matrix_transpose: needs two axes or more, got {node.spec}.")
     order = tuple(range(node.ndim))
     return _permute(node, axes=(*order[:-2], order[-1], order[-2]))
 
@@ -216,7 +216,7 @@ def size(a: Operand, axis: object = None) -> Dim:
 
 def _row_major(name: str, order: str) -> None:
     if order != "C":
-        raise OptionError(f"{name} reads in row-major order; order={order!r} is not supported.")
+        raise OptionError(f"{name}: the order is row-major; order={order!r} is not supported.")
 
 
 @implements(np.ravel)
@@ -447,7 +447,7 @@ def diagonal(a: Operand, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Val
     """
     node = as_value(a)
     if node.ndim < 2:
-        raise ShapeError(f"diagonal needs two axes or more, got {node.spec}.")
+        raise ShapeError(f"diagonal: needs two axes or more, got {node.spec}.")
     first, second = normalize_axis(axis1, node.ndim), normalize_axis(axis2, node.ndim)
     if first == second:
         raise OptionError(f"diagonal: axis1 and axis2 are the same axis, {first}.")
@@ -465,7 +465,7 @@ def diag(v: Operand, k: int = 0) -> Value:
     if node.ndim == 2:
         return diagonal(node, k)
     if node.ndim != 1:
-        raise ShapeError(f"diag takes a vector or a matrix, got {node.spec}.")
+        raise ShapeError(f"diag: takes a vector or a matrix, got {node.spec}.")
     length = node.spec.shape[0] + abs(int(k))
     return _set_diagonal(node, shape=(length, length), offset=int(k), axis1=0, axis2=1)
 

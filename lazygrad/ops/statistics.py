@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ..errors import OptionError, ShapeError
+from ..ir.describe import worded
 from ..ir.op import NUMPY_FUNCTIONS, Operand, implements
 from ..ir.value import Value, as_value
 from ..lengths import Dim, maximum as larger_length
@@ -234,7 +235,7 @@ def _vector_norm(node: Value, ord: object, axes: tuple[int, ...], keepdims: bool
     return where(total == 0, 0, total ** (1 / order))
 
 
-def _whole_norm(
+def vector_norm(
     x: Operand,
     *,
     axis: object = None,
@@ -246,7 +247,7 @@ def _whole_norm(
     return _vector_norm(as_float(node), ord, axes, bool(keepdims))
 
 
-NUMPY_FUNCTIONS[np.linalg.vector_norm] = _whole_norm
+NUMPY_FUNCTIONS[np.linalg.vector_norm] = worded(vector_norm)
 
 
 def _without_nan(a: Operand, instead: float) -> tuple[Value, Value]:

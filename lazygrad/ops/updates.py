@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
 
 import numpy as np
 
-from ..errors import DTypeError, OptionError, ShapeError
+from ..errors import DTypeError, GraphError, OptionError, ShapeError
+from ..ir.describe import located
 from ..ir.op import Operand, public
 from ..ir.value import CONSTANT, Value, as_value
 from ..spec import format_shape
@@ -20,6 +23,21 @@ from .slices import is_whole, slice_node, slice_set
 __all__ = ["at"]
 
 
+def _update(method: Callable[[_Places, Operand], Value]) -> Callable[[_Places, Operand], Value]:
+    """Make the errors of an update name it, its operands and their lines."""
+    name = f"at[...].{method.__name__}"
+
+    @wraps(method)
+    def call(places: _Places, values: Operand) -> Value:
+        try:
+            return method(places, values)
+        except GraphError as error:
+            given = (values,) if isinstance(values, Value) else ()
+            raise located(error, name, (places.value, *given)) from None
+
+    return call
+
+
 @dataclass(frozen=True, slots=True)
 class _Places:
     """Some places of a value, to be given other values there: ``x.at[index]``."""
@@ -30,11 +48,13 @@ class _Places:
     def _selected(self, name: str) -> Selection:
         return selection_of(f"at[...].{name}", self.value, self.index)
 
+    @_update
     def set(self, values: Operand) -> Value:
         """Give the value with *values* at these places; of repeated ones the last counts."""
         where = self._selected("set")
         return self._write(where, self._fitting("set", where, values), repeats=True)
 
+    @_update
     def add(self, values: Operand) -> Value:
         """Give the value with *values* added at these places; repeated ones add up."""
         where = self._selected("add")
@@ -52,10 +72,12 @@ class _Places:
         )
         return self._put_back(where, values)
 
+    @_update
     def multiply(self, values: Operand) -> Value:
         """Give the value multiplied by *values* at these places, which must be distinct."""
         return self._combine("multiply", multiply, values)
 
+    @_update
     def divide(self, values: Operand) -> Value:
         """Give the value divided by *values* at these places, which must be distinct."""
         if self.value.spec.dtype.kind != "f":
@@ -65,10 +87,12 @@ class _Places:
             )
         return self._combine("divide", divide, values)
 
+    @_update
     def min(self, values: Operand) -> Value:
         """Give the value lowered to *values* at these places, which must be distinct."""
         return self._combine("min", minimum, values)
 
+    @_update
     def max(self, values: Operand) -> Value:
         """Give the value raised to *values* at these places, which must be distinct."""
         return self._combine("max", maximum, values)
@@ -102,9 +126,7 @@ class _Places:
         try:
             return broadcast_to(given, where.shape)
         except ShapeError as error:
-            raise ShapeError(
-                f"at[...].{name}: the index picks {format_shape(where.shape)}. {error}"
-            ) from None
+            raise ShapeError(f"the index picks {format_shape(where.shape)}. {error.fact}") from None
 
     def _write(self, where: Selection, values: Value, *, repeats: bool) -> Value:
         if where.arrays:

@@ -59,11 +59,11 @@ def _with_body_from(loop: Value, known: dict[Any, Any], depth: int) -> Value:
             moved[id(node)] = now if key is None else known.setdefault(key, now)
     outputs = [moved[id(node)] for node in body.outputs]
     inputs = [moved[id(node)] for node in body.inputs]
-    key = ("body", tuple(map(id, outputs)), tuple(map(id, inputs)))
+    own_key = ("body", tuple(map(id, outputs)), tuple(map(id, inputs)))
     if all(moved[id(node)] is node for node in body.nodes):
-        shared = known.setdefault(key, body)
+        shared = known.setdefault(own_key, body)
     else:
-        shared = known.setdefault(key, Graph(outputs, inputs, body.assumptions))
+        shared = known.setdefault(own_key, Graph(outputs, inputs, body.assumptions))
     if shared is body:
         return loop
     return make(loop.op, loop.operands, {**loop.attrs, "body": shared}, loop.spec, like=loop)
@@ -114,7 +114,7 @@ def _onto(node: Value, operands: tuple[Value, ...]) -> Value:
 
 
 def prune_loops(graph: Graph) -> Graph:
-    """Drop the results of loops that nobody reads, the carries that only they need, and operands."""
+    """Drop results of loops that nobody reads, carries that only they need, and operands."""
     if not any(map(_is_loop, graph.nodes)):
         return graph
     read: dict[int, set[int]] = {id(node): set() for node in graph.nodes if _is_loop(node)}

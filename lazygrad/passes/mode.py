@@ -15,7 +15,9 @@ def _is_switch(node: Value) -> bool:
 
 def _inside(loop: Value) -> dict[int, Value]:
     """Give what a loop's body gets from outside by the ids of the body's inputs."""
-    return {id(i): operand for i, operand in zip(loop.attrs["body"].inputs, loop.operands)}  # noqa: B905  The step number has no operand.
+    # The step number, the last input, has no operand.
+    inputs = zip(loop.attrs["body"].inputs, loop.operands, strict=False)
+    return {id(inside): operand for inside, operand in inputs}
 
 
 def mode_flags(graph: Graph) -> list[Value]:

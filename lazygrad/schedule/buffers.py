@@ -24,7 +24,16 @@ from ..lengths import Length, evaluate
 from ..spec import Spec
 from .steps import Note, Schedule, Step
 
-__all__ = ["ALIGNMENT", "Kind", "Plan", "Storage", "is_data_dependent", "plan", "require_equal"]
+__all__ = [
+    "ALIGNMENT",
+    "Kind",
+    "Plan",
+    "Storage",
+    "is_data_dependent",
+    "plan",
+    "require_equal",
+    "rounded",
+]
 
 ALIGNMENT = 64
 
@@ -204,7 +213,8 @@ class _Arena:
         self.gaps.clear()
 
 
-def _rounded(size: int) -> int:
+def rounded(size: int) -> int:
+    """Give the bytes that a value of *size* takes in the arena."""
     return max(ALIGNMENT, (size + ALIGNMENT - 1) // ALIGNMENT * ALIGNMENT)
 
 
@@ -240,7 +250,12 @@ class _Planner:
                 continue
             self._place_step(step)
         return Plan(
-            dict(lengths), self.shapes, tuple(self.storage), self.arena.size, self.direct, frozenset(self.lost)  # type: ignore[arg-type]
+            dict(lengths),
+            self.shapes,
+            tuple(self.storage),  # type: ignore[arg-type]
+            self.arena.size,
+            self.direct,
+            frozenset(self.lost),
         )
 
     def _place_leaves(self) -> None:
@@ -256,7 +271,7 @@ class _Planner:
                 self.storage[number] = Storage(Kind.OUTPUT)
 
     def _count_uses(self) -> None:
-        """Count, on bases, how often each value is still to be read; what must stay counts once more."""
+        """Count, on bases, how often each value is to be read; what must stay counts once more."""
         base: dict[int, int] = {}
         for step in self.schedule.steps:
             if step.is_view:
@@ -309,7 +324,7 @@ class _Planner:
         size = self.schedule.specs[number].dtype.itemsize
         for length in self.shapes[number] or ():
             size *= length
-        return _rounded(size)
+        return rounded(size)
 
     def _reused(self, step: Step) -> int | None:
         """Choose an operand that dies in this step and whose slot the result may take over."""
@@ -324,7 +339,9 @@ class _Planner:
                 and storage.kind is Kind.SLOT
                 and number not in self.sealed
                 and self.left[number] == step.reads.count(number)
-                and all(step.reads[i] != number or i in step.op.reusable for i in range(len(step.reads)))
+                and all(
+                    step.reads[i] != number or i in step.op.reusable for i in range(len(step.reads))
+                )
                 and not any(self.base.get(read) == number for read in step.reads)
                 and self.shapes[number] == self.shapes[result]
                 and self.schedule.specs[number].dtype == self.schedule.specs[result].dtype

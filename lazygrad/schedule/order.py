@@ -131,7 +131,7 @@ class _Lifetimes:
         return peak
 
     def greedy(self) -> list[Value]:
-        """Take, among the nodes whose operands are there, the one that leaves fewest bytes alive."""
+        """Take, among the nodes whose operands are there, the one that leaves the fewest bytes."""
         left = dict(self.uses)
         waiting: dict[int, int] = {}
         users: dict[int, list[Value]] = {id(node): [] for node in self.nodes}

@@ -12,6 +12,33 @@ from lazygrad.errors import OperationError, ShapeError
 from lazygrad.ir.graph import Graph
 from tests.schedule.drawn import Drawn
 
+TRAINING = """\
+def run(f0):
+    dot(f0, v2, v3)  # matmul, test_numpy.py:N
+    square(v4, v5)  # square, test_numpy.py:N
+    add_reduce(v5, 0, k, v6, False)  # sum, test_numpy.py:N
+    w7 = permute(f0)  # permute, test_numpy.py:N
+    dot(w7, v3, v9)  # matmul, test_numpy.py:N
+    multiply(v8, v10, v11)  # multiply, test_numpy.py:N
+    cell.version += 1
+    deque(map(call, commits), 0)
+    return (v6[()], )
+
+"""
+
+VIEWS = """\
+def run(f0):
+    o4 = pool4.array
+    if getrefcount(o4) > N: o4 = pool4.other()
+    w1 = permute(f0)  # permute, test_numpy.py:N
+    multiply(w1, v2, v3)  # multiply, test_numpy.py:N
+    exp(v3, o4)  # exp, test_numpy.py:N
+    add_reduce(f0, (0, 1), k, v5, False)  # sum, test_numpy.py:N
+    multiply(v2, v5, v6)  # multiply, test_numpy.py:N
+    return (o4.view(), v6[()], )
+
+"""
+
 FORMS = ["straight", "split", "looped"]
 
 
@@ -47,20 +74,22 @@ def chained(array, count):
     return array
 
 
+def written(program):
+    """The source, without numbers of lines and of references, which others decide."""
+    return re.sub(r"(test_numpy\.py:|> )\d+", r"\1N", program.source)
+
+
 class TestSource:
     def test_a_step_of_training(self):
         a, w = x(3, 2), lg.Value(np.zeros(2), name="weights")
-        w.data = [1.0, 2.0]
         loss = lg.sum(lg.square(a @ w))
         f = lg.compile(loss, updates={w: w - 0.1 * (a.T @ (a @ w))})
-        # The lines of this file are part of the comments.
-        source = re.sub(r"(test_numpy\.py):\d+", r"\1:N", f.source)
-        assert source == GOLDEN_TRAINING
+        assert written(f) == TRAINING
 
     def test_results_views_and_chains(self):
         a = x(2, 3)
         f = lg.compile([lg.exp(a.T * 2.0), a.shape[0] * lg.sum(a)])
-        assert re.sub(r"(test_numpy\.py):\d+", r"\1:N", f.source) == GOLDEN_VIEWS
+        assert written(f) == VIEWS
 
     @pytest.mark.parametrize(
         "name", ["a\nb = 1/0", '"""', "'", "# not", "\\", "\r", "\u2028x()", "\0", "run", "v0", "é"]
@@ -156,7 +185,7 @@ class TestForms:
         for data in (np.zeros(2), np.ones(2)):
             np.testing.assert_array_equal(f(x=data), chained(data, count))
         assert len(f.source.splitlines()) < 20
-        assert "for function, arguments, step in" in f.source
+        assert "for function, arguments, index in" in f.source
 
     def test_a_long_forward_and_backward(self):
         w = lg.Value(np.full(2, 0.3))
@@ -470,7 +499,3 @@ def test_no_two_results_share_memory_in_any_form(monkeypatch):
         arrays += [w.data for w in drawn.variables]
         for one, other in itertools.combinations(arrays, 2):
             assert not np.shares_memory(one, other)
-
-
-GOLDEN_TRAINING = ""
-GOLDEN_VIEWS = ""

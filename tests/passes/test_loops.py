@@ -124,7 +124,7 @@ def test_a_step_number_that_nobody_reads_is_dropped():
 
 
 def test_loops_without_steps_keep_what_goes_in(leaves):
-    w, h, _ = leaves
+    _w, h, _ = leaves
     last, rows = lg.scan(lambda c, e: (c * e, c), h, lg.Value(np.zeros((0, 3))))
     graph = Graph([last, *lg.grad(last.sum() + rows.sum(), [h])])
     same_values(graph, optimize(graph))
@@ -164,7 +164,7 @@ def test_loops_that_differ_in_a_constant_stay_apart(leaves):
 
 
 def test_loops_in_loops_are_shared_too(leaves):
-    _, h, x = leaves
+    _, _h, x = leaves
 
     def outer(c, row):
         return lg.scan(lambda d, e: (lg.sin(d * e), None), c, row)[0], None

@@ -92,6 +92,6 @@ GROWTHS = [
     lambda d: lg.sort(d.node(), axis=-1),
     lambda d: d.node().at[..., 0].set(d.node()),
     lambda d: d.node().at[..., :2].set(d.node()[..., 2:]),
-    lambda d: tuple(lg.linalg.qr(lg.broadcast_to(d.node(), (4, 4)))),
+    lambda d: tuple(lg.linalg.qr(lg.tanh(lg.broadcast_to(d.node(), (4, 4))) + 5 * np.eye(4))),
     lambda d: lg.concatenate([d.node(), d.node()], axis=-1),
 ]

@@ -5,8 +5,10 @@ import pytest
 
 import lazygrad as lg
 
+SIGNS = ["+", "-", "*", "/", "//", "%", "**", "@", "&", "|", "^", "<<", ">>"]
 
-@pytest.mark.parametrize("sign", ["+", "-", "*", "/", "//", "%", "**", "@", "&", "|", "^", "<<", ">>"])
+
+@pytest.mark.parametrize("sign", SIGNS)
 def test_augmented_assignment_rebinds_the_name(sign):
     kind = "int64" if sign in ("&", "|", "^", "<<", ">>") else "float64"
     x = lg.Value(np.array([[3, 1], [2, 5]], kind))

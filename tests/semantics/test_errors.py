@@ -1,4 +1,4 @@
-"""Errors come at the user's line whenever the fault is known there; all texts are tried elsewhere."""
+"""Errors come at the user's line where the fault is known there; all texts are tried elsewhere."""
 
 import inspect
 

@@ -41,3 +41,24 @@ def test_bool_to_any_integer_to_float_float_to_float_integer_to_integer(graph):
             result = f(features=features, targets=targets)
             np.testing.assert_array_equal(result, [3.0, 2.0])
             assert result.dtype == np.float32
+
+
+@pytest.mark.parametrize("length", [3, "n"])
+def test_a_gradient_that_does_not_depend_on_a_placeholder_may_still_be_fed_it(length):
+    x, t = lg.placeholder((length,), name="x"), lg.placeholder((length,), name="t")
+    linear = (2 * x + t).sum()
+    g = lg.grad(linear, x)
+    f = lg.compile(g)
+    for _ in range(2):
+        np.testing.assert_array_equal(f(x=[1.0, 2.0, 3.0], t=np.ones(3)), [2.0, 2.0, 2.0])
+        np.testing.assert_array_equal(f(x=np.ones(3)), [2.0, 2.0, 2.0])
+        np.testing.assert_array_equal(g.forward(x=[1.0, 2.0, 3.0]), [2.0, 2.0, 2.0])
+    square = lg.grad(lg.grad((x * x).sum(), x).sum(), x)
+    np.testing.assert_array_equal(lg.compile(square)(x=np.ones(3)), [2.0, 2.0, 2.0])
+    with pytest.raises(lg.UnknownFeedError, match="no placeholder is named 'y'"):
+        f(x=np.ones(3), y=1.0)
+    with pytest.raises(lg.ShapeError, match="feed 'x'"):
+        f(x=np.ones((3, 3)))
+    if length == "n":
+        with pytest.raises(lg.MissingFeedError, match="no feed for 'x'"):
+            lg.compile(g)()

@@ -1,5 +1,8 @@
 """Forward takes a snapshot; backward can be repeated on it and never mixes old with new."""
 
+import signal
+import warnings
+
 import numpy as np
 import pytest
 
@@ -234,8 +237,7 @@ def test_a_node_between_keeps_its_old_value_or_is_refused_once_a_parameter_chang
     for node, value in ((a, old), (b, np.exp(old)), (y, (np.exp(old) + 1).sum())):
         try:
             np.testing.assert_allclose(node.data, value)
-        except lg.StaleForwardError as error:
-            assert "the value of" in str(error)
+        except lg.StaleForwardError:
             refused += 1
     assert refused < 3
 
@@ -291,3 +293,38 @@ def test_gradients_are_the_users_own(x, w):
     np.testing.assert_array_equal(kept, before)
     np.testing.assert_allclose(w.grad, 2 * before)
     assert w.grad.flags.writeable
+
+
+def test_an_interrupted_forward_never_gives_a_mixed_gradient():
+    x = lg.placeholder((300,), name="x", requires_grad=True)
+    w = lg.Value(np.ones(300))
+    y = (lg.tanh(x * w) ** 2).sum()
+    data = np.linspace(-1, 1, 300)
+    y.forward(x=data)
+    random = np.random.default_rng(0)
+    interrupted = 0
+
+    def interrupt(number, frame):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        for _ in range(300):
+            try:
+                signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-6, 2e-4))
+                for scale in range(40):
+                    y.forward(x=data * (scale % 3))
+                    y.backward()
+            except KeyboardInterrupt:
+                interrupted += 1
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            with warnings.catch_warnings():
+                # After an interrupted forward there is none, so that its feeds are missing.
+                warnings.simplefilter("ignore", lg.MissingFeedWarning)
+                y.backward()
+            t = np.tanh(x.data)
+            np.testing.assert_allclose(w.grad, 2 * t * (1 - t * t) * x.data)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert interrupted > 50

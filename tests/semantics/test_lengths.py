@@ -1,4 +1,4 @@
-"""Lengths of axes: numbers, names, anonymous; checked when a node is made, or when they are bound."""
+"""Lengths of axes: numbers, names, anonymous; checked when a node is made, or when bound."""
 
 import numpy as np
 import pytest

@@ -52,7 +52,7 @@ def test_missing_overrides_either(x, y):
     assert np.isnan(z.forward(x=[1.0, 2.0], missing="nan")).all()
     with pytest.raises(lg.MissingFeedError, match="no feed for 'y'; fed: 'x'"):
         z.forward(x=[1.0, 2.0], missing="raise")
-    with pytest.raises(lg.OptionError, match='must be "warn", "nan" or "raise", got "?\'never\''):
+    with pytest.raises(lg.OptionError, match=r'must be "warn", "nan" or "raise", got .never.'):
         z.forward(x=[1.0, 2.0], missing="never")
 
 
@@ -107,7 +107,7 @@ def test_a_placeholder_that_optimizing_removed_may_be_fed_or_left_out(x, y):
 
 def test_two_placeholders_with_one_name_are_refused(x):
     twin = lg.placeholder((2,), name="x")
-    message = r"two placeholders are named 'x'(.|\n)*test_missing_feed.py:\d+(.|\n)*test_missing_feed.py:\d+"
+    message = r"two placeholders are named 'x'((.|\n)*test_missing_feed.py:\d+){2}"
     with pytest.raises(lg.DuplicateNameError, match=message):
         lg.compile(x + twin)
     with pytest.raises(lg.DuplicateNameError, match=message):

@@ -28,7 +28,7 @@ def _shallow_stack():
 
 
 def test_it_builds_and_prints(chain):
-    x, y = chain
+    _, y = chain
     graph = lg.Graph([y])
     assert len(graph) == LONG + 1
     text = str(graph)
