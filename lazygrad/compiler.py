@@ -15,7 +15,8 @@ from weakref import WeakSet
 
 import numpy as np
 
-from .backends.numpy import Executable, bind
+from .backends.executable import Executable
+from .backends.numpy import bind
 from .errors import DTypeError, OptionError, ShapeError
 from .feeds import bind_lengths, feedable, missing_feeds, read_feed, unknown_feed
 from .ir.describe import label, worded
@@ -120,7 +121,7 @@ class Program:
         fit, and OperationError where an operation fails; the program stays usable.
         """
         if unnamed:
-            raise TypeError(f"a program is fed by name, program(x=...), not {unnamed!r:.60}.")
+            raise TypeError(f"feeds are named, program(x=...), not positional: {unnamed!r:.50}.")
         with self._lock:
             arguments = self._door(feeds)
             if arguments is None:

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from .backends.executable import Executable
 from .backends.interpreter import interpret
-from .backends.numpy import Executable
 from .errors import (
     DTypeError,
     LazygradError,

@@ -53,9 +53,9 @@ def read_feed(placeholder: Value, data: object) -> Array:
     Raises DTypeError for what can't be cast without loss of kind, ShapeError for another rank.
     """
     if isinstance(data, Value):
+        rows = dict.fromkeys(f"  {label(node)}: {describe(node)}" for node in (placeholder, data))
         raise FeedError(
-            f"feed {placeholder.name!r}: a node can't be fed; feed its value, x.data.\n"
-            f"  {placeholder.name}: {describe(placeholder)}\n  {label(data)}: {describe(data)}"
+            "\n".join([f"feed {placeholder.name!r}: got a graph node; feed its value, x.data.", *rows])
         )
     try:
         array = cast_array(plain_array(data), placeholder.spec.dtype)

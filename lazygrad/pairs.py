@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 
 from .autodiff.derivatives import filled
 from .autodiff.reverse import pull_back
-from .backends.numpy import Executable, bind
+from .backends.executable import Executable
+from .backends.numpy import bind
 from .ir.cell import Cell
 from .ir.graph import Graph, ancestors
 from .ir.value import Value

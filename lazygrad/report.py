@@ -9,7 +9,8 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .backends.numpy import Executable, bind
+from .backends.executable import Executable
+from .backends.numpy import bind
 from .errors import OptionError
 from .ir.cell import Cell
 from .ir.op import Array
@@ -22,7 +23,11 @@ __all__ = ["Memory", "explain_table", "flops_of", "memory_of", "profile_table"]
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes that a program holds, by purpose, for one set of lengths."""
+    """Bytes that a program holds, by purpose, for one set of lengths.
+
+    `outputs` counts each result once; while the caller holds it, the next call makes a second one.
+    What operations and the bodies of loops take for themselves is not counted.
+    """
 
     arena: int
     variables: int

@@ -207,7 +207,7 @@ def test_a_root_without_anything_differentiable():
 
 def test_arguments_outside_their_values():
     x = lg.placeholder((2, 3), name="x")
-    assert text_of(lg.OptionError, lg.Value).startswith("give either data, or shape and name")
+    assert text_of(lg.OptionError, lg.Value).startswith("Value: give either data, or shape and name")
     assert "a name must be a non-empty string, got ''" in text_of(
         lg.OptionError, lg.placeholder, (2,), name=""
     )
@@ -234,8 +234,8 @@ def test_updates_name_the_variable_and_both_lines():
     assert says(
         text_of(lg.DTypeError, lg.compile, [], updates={w: new}),
         "the update of w is float32, the variable float64; convert it with .astype.",
-        f"  float64[3]   variable 'w', {line}",
-        f"  float32[3]   astype, {line_new}",
+        f"  w: float64[3]   variable 'w', {line}",
+        f"  astype: float32[3]   astype, {line_new}",
     )
 
 
@@ -275,7 +275,7 @@ def test_a_question_to_a_node_names_it_and_what_to_write_instead():
     x, line = lg.placeholder(("n",), name="x"), here()
     assert text_of(lg.SymbolicError, bool, x) == (
         "the truth of 'x' is not known while the graph is built: choose with"
-        " lazygrad.where(condition, a, b), or look at x.data.\n"
+        " lazygrad.where(condition, a, b), look at x.data, or find a node with `is`.\n"
         f"  x: float64[n]   placeholder 'x', {line}"
     )
     assert "NumPy would lose its gradient" in text_of(lg.SymbolicError, np.asarray, x)
@@ -325,10 +325,10 @@ def test_all_missing_feeds_are_named_at_once():
 
 def test_a_node_that_is_fed():
     x, line = lg.placeholder((2,), name="x"), here()
-    assert text_of(lg.FeedError, lg.compile(x * 2), x=x) == (
-        "placeholder 'x' was fed a graph node; feed its value, x.data.\n"
-        f"  float64[2]   placeholder 'x', {line}"
-    )
+    text = text_of(lg.FeedError, lg.compile(x * 2), x=x)
+    assert text.startswith("feed 'x': ")
+    assert "feed its value, x.data" in text
+    assert line in text
 
 
 def test_the_warning_for_a_missing_feed():

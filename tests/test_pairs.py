@@ -170,7 +170,12 @@ def test_slots_of_backward_lie_behind_those_of_forward():
     placed = pair.executable({}).plan
     stop = pair.schedule.sections[0].stop
     offsets = [
-        [placed.storage[n].offset for s in steps for n in s.writes if placed.storage[n].kind is Kind.SLOT]
+        [
+            placed.storage[n].offset
+            for s in steps
+            for n in s.writes
+            if placed.storage[n].kind is Kind.SLOT
+        ]
         for steps in (pair.schedule.steps[:stop], pair.schedule.steps[stop:])
     ]
     assert max(offsets[0]) < min(offsets[1])

@@ -95,7 +95,9 @@ def test_names_never_break_the_table():
     a = lg.placeholder((3,), name="a\nb\u2028c\x00")
     table = lg.compile([a[1:] + 1.0, a, lg.exp(a)], name="p").explain()
     assert "a?b?c?" in table
-    assert len(table.splitlines()) == 3 + len(lg.compile([a[1:] + 1.0, a, lg.exp(a)]).schedule.steps)
+    assert len(table.splitlines()) == 3 + len(
+        lg.compile([a[1:] + 1.0, a, lg.exp(a)]).schedule.steps
+    )
     long = lg.placeholder((3,), name="n" * 200)
     assert max(map(len, lg.compile([long]).explain().splitlines()[1:])) < 160
 
@@ -146,7 +148,9 @@ def test_nothing_at_all():
 
 def test_profile_has_times_that_add_up(step):
     w_before = step.planned(rows=16).arrays[step.schedule.cells[0]].copy()
-    title, rows = rows_of(re.sub(r"(?<=\d) (?=us|%)", "", step.profile(x=np.ones((16, 8)), repeat=3)))
+    title, rows = rows_of(
+        re.sub(r"(?<=\d) (?=us|%)", "", step.profile(x=np.ones((16, 8)), repeat=3))
+    )
     assert list(rows[0]) == [
         "step", "operation", "for", "line", "result", "time", "share", "GFLOP/s", "GB/s"
     ]  # fmt: skip
@@ -179,3 +183,12 @@ def test_profile_of_a_program_in_several_functions(monkeypatch):
         y = lg.sin(y)
     _, rows = rows_of(re.sub(r"(?<=\d) (?=us|%)", "", lg.compile(y).profile(x=np.ones(3))))
     assert len(rows) == 20
+
+
+def test_a_loop_counts_all_of_its_steps():
+    last, totals = lg.scan(lambda c, row: (c @ row, lg.sum(c)), np.eye(8), x(50, 8, 8))
+    title, rows = rows_of(lg.compile([last, totals]).explain())
+    assert rows[0]["operation"] == "scan"
+    assert rows[0]["flops"] == f"{50 * (2 * 8**3 + 64):,}"
+    assert rows[0]["bytes"] == str(8 * (64 + 50))
+    assert title.startswith("program: 1 step; ")

@@ -7,10 +7,8 @@ the source but as comments.
 
 from __future__ import annotations
 
-import linecache
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextvars import copy_context
 from functools import partial
 from itertools import chain, count
 from sys import getrefcount
@@ -19,10 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import LazygradError
 from ..ir.cell import Cell
 from ..ir.compute import concrete_attrs
-from ..ir.describe import failed_operation
 from ..ir.op import OUT, Array, Call, In, Trait, Writes
 from ..lengths import Length, evaluate
 from ..schedule.bodies import body_schedule
@@ -36,76 +32,20 @@ from ..schedule.buffers import (
 )
 from ..schedule.steps import Schedule, Section, Step
 from ..spec import Spec
+from .executable import Executable
 from .loops import Loop, worded
 from .recycle import HELD, OutputPool
 from .source import evaluate_with, function_name, holds_data_length, is_plain, needs_data_length
 
-__all__ = ["LINES_PER_FUNCTION", "LOOPED_STEPS", "Executable", "bind"]
+__all__ = ["LINES_PER_FUNCTION", "LOOPED_STEPS", "bind"]
 
 # Python compiles very long functions slowly, and past the second limit at all only slowly.
 LINES_PER_FUNCTION = 2_000
 LOOPED_STEPS = 20_000
+# Larger results are computed in each call, in their slots, and not kept beside them.
+_FIXED_ELEMENTS = 4096
 
 _serial = count()
-
-
-class Executable:
-    """A bound schedule: one callable per section, and the arrays that they work on.
-
-    With `feeds_kept` the feeds are arrays of the executable's own, in ``feed_arrays``, filled
-    before the first section is called; else the first section takes them as arguments.
-    """
-
-    def __init__(
-        self,
-        schedule: Schedule,
-        plan: Plan,
-        arrays: dict[int, Array],
-        functions: dict[str, Callable[..., Any]],
-        source: str,
-        step_at_line: dict[int, Step],
-        file: str,
-        seconds: list[float],
-    ) -> None:
-        self.schedule = schedule
-        self.plan = plan
-        self.arrays = arrays
-        self.functions = functions
-        quiet = copy_context()
-        quiet.run(np.seterr, all="ignore")
-        self.sections = {name: partial(quiet.run, run) for name, run in functions.items()}
-        """The functions, in a context where NumPy doesn't warn of NaN and infinities."""
-        self.source = source
-        self.seconds = seconds
-        """Of a timed executable, the seconds that each step has taken so far."""
-        self._step_at_line = step_at_line
-        self._file = file
-
-    @property
-    def feed_arrays(self) -> list[Array]:
-        """The arrays of kept feeds, in the schedule's order."""
-        return [self.arrays[number] for _, number in self.schedule.feeds]
-
-    def failure(self, error: Exception) -> Exception:
-        """Word an exception that a kernel raised: which operation, made where."""
-        if isinstance(error, LazygradError):
-            return error
-        step = self._failed_step(error)
-        if step is None:
-            return error
-        specs = [self.schedule.specs[number] for number in step.reads]
-        return failed_operation(step.op.name, specs, step.note.line, error)
-
-    def _failed_step(self, error: Exception) -> Step | None:
-        trace = error.__traceback__
-        found = None
-        while trace is not None:
-            if trace.tb_frame.f_code.co_filename == self._file:
-                found = self._step_at_line.get(trace.tb_lineno)
-                if found is None and "index" in trace.tb_frame.f_locals:
-                    found = self.schedule.steps[trace.tb_frame.f_locals["index"]]
-            trace = trace.tb_next
-        return found
 
 
 def bind(
@@ -155,6 +95,8 @@ class _Emitter:
         is_long = loop is None and len(schedule.steps) > LINES_PER_FUNCTION
         self.feeds_kept = feeds_kept or is_long
         self.arrays: dict[int, Array] = {}
+        self.fixed: set[int] = set()
+        """Values that are the same in every call."""
         self.namespace: dict[str, Any] = {"getrefcount": getrefcount, "np": np, "deque": deque}
         self.names: dict[int, str] = {}
         self.bound_names: dict[int, str] = {}
@@ -176,7 +118,6 @@ class _Emitter:
         functions = self._write_sections()
         source = "\n".join(self.lines) + "\n"
         code = compile(source, self.file, "exec")
-        linecache.cache[self.file] = (len(source), None, source.splitlines(True), self.file)
         exec(code, self.namespace)
         return Executable(
             self.schedule,
@@ -196,10 +137,12 @@ class _Emitter:
             self._bind(number, cell.array)
         for number, array in schedule.constants:
             self._bind(number, array)
+            self.fixed.add(number)
         for number, length in schedule.lengths:
             if not is_data_dependent(length):
                 value = evaluate(length, plan.lengths)
                 self._bind(number, np.asarray(value, schedule.specs[number].dtype))
+                self.fixed.add(number)
         for _, number in schedule.feeds:
             if self.feeds_kept:
                 self._bind(number, np.empty(plan.shapes[number], schedule.specs[number].dtype))
@@ -309,6 +252,9 @@ class _Emitter:
     def _step_lines(self, step: Step) -> list[tuple[str, Step | None]]:
         if step.is_view:
             return self._view_lines(step)
+        if self._is_fixed(step):
+            self._compute_now(step)
+            return []
         lines: list[tuple[str, Step | None]] = []
         fresh = [n for n in step.writes if self.plan.storage[n].kind is Kind.FRESH]
         call = self._call(step)
@@ -325,6 +271,26 @@ class _Emitter:
             self.per_call.add(self.names[number])
             lines += self._length_lines(number, step)
         return lines
+
+    def _is_fixed(self, step: Step) -> bool:
+        """Whether a step's result is known as soon as the lengths are: a count, its reciprocal."""
+        return (
+            step.op.family == "elementwise"
+            and step.op.writes is Writes.OUT
+            and self.plan.storage[step.writes[0]].kind is Kind.SLOT
+            and self.arrays[step.writes[0]].size <= _FIXED_ELEMENTS
+            and all(number in self.fixed for number in step.reads)
+        )
+
+    def _compute_now(self, step: Step) -> None:
+        (number,) = step.writes
+        # Not in the slot, which other values take over later.
+        result = np.empty_like(self.arrays[number])
+        attrs = concrete_attrs(step.attrs, self.plan.lengths)
+        with np.errstate(all="ignore"):
+            step.op.kernel(*[self.arrays[read] for read in step.reads], out=result, **attrs)
+        self._bind(number, result)
+        self.fixed.add(number)
 
     def _clocked(
         self, index: int, lines: list[tuple[str, Step | None]]
@@ -344,6 +310,8 @@ class _Emitter:
         if source in self.arrays and not symbolic:
             attrs = concrete_attrs(step.attrs, self.plan.lengths)
             self._bind(number, step.op.kernel(self.arrays[source], **attrs))
+            if source in self.fixed:
+                self.fixed.add(number)
             return []
         self.names[number] = f"w{number}"
         self.per_call.add(self.names[number])
@@ -410,12 +378,25 @@ class _Emitter:
 
     def _argument(self, argument: object, step: Step) -> str:
         if isinstance(argument, In):
-            return self.names[step.reads[argument.index]]
+            return self._operand(step.reads[argument.index], step)
         if argument is OUT:
             return self._target(step)
         if is_plain(argument):
             return repr(argument)
         return self._named(argument, "k")
+
+    def _operand(self, number: int, step: Step) -> str:
+        """Name an operand; a single element that broadcasts goes without axes.
+
+        NumPy leaves its quick path for operands of different shapes, but not for one of no axes.
+        """
+        array = self.arrays.get(number)
+        if Trait.ELEMENTWISE not in step.op.traits or array is None or array.size != 1:
+            return self.names[number]
+        if array.shape in ((), self.plan.shapes[step.writes[0]]):
+            return self.names[number]
+        self.namespace[f"s{number}"] = array.reshape(())
+        return f"s{number}"
 
     def _attribute_source(self, value: object) -> str:
         if isinstance(value, Length):

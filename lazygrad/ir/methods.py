@@ -248,7 +248,7 @@ class ArrayMethods:
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         if kwargs.pop("out", None) is not None:
-            fact = "out= would write a node's value into an array; use the node that is given."
+            fact = "leave out= away and use the node that the call gives; an array can't hold it."
             nodes = [x for x in inputs if isinstance(x, ArrayMethods)]
             raise located(SymbolicError(fact), f"np.{ufunc.__name__}", nodes)  # type: ignore[arg-type]
         return build("numpy_ufunc", ufunc, method, inputs, kwargs)

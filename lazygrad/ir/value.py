@@ -16,7 +16,7 @@ from typing import Any, NoReturn, Protocol, cast
 
 import numpy as np
 
-from ..errors import DTypeError, GraphError, OptionError, SymbolicError
+from ..errors import DTypeError, GraphError, OptionError
 from ..lengths import Dim, Length, collecting
 from ..location import Location, user_location
 from ..spec import DType, DTypeLike, Shape, Spec, TupleSpec, as_dtype, as_shape
@@ -234,7 +234,7 @@ class Value(ArrayMethods):
 
     @shape.setter
     def shape(self, shape: object) -> None:
-        raise SymbolicError(
+        raise AttributeError(
             f"the shape of {label(self)} can't be set, nodes are immutable; x.reshape(...) gives a"
             f" new node.\n  {label(self)}: {describe(self)}"
         )
@@ -258,8 +258,8 @@ class Value(ArrayMethods):
     def data(self, data: object) -> None:
         if self.cell is None:
             raise OptionError(
-                f"the data of {label(self)} can't be set, only a variable's can; feed a"
-                f" placeholder by name.\n  {label(self)}: {describe(self)}"
+                f"{label(self)} is computed or fed; only a variable's data can be set.\n"
+                f"  {label(self)}: {describe(self)}"
             )
         try:
             self.cell.write(data)
@@ -280,7 +280,7 @@ class Value(ArrayMethods):
         node's value: an array of the caller's own, a NumPy scalar where it has no axes.
         """
         if unnamed:
-            raise TypeError(f"forward: feeds are given by name, forward(x=...), not {unnamed!r:.60}.")
+            raise TypeError(f"forward: feeds are named, forward(x=...), not positional: {unnamed!r:.50}.")
         return _runtime[0].forward(self, feeds, missing)
 
     def backward(
@@ -292,7 +292,7 @@ class Value(ArrayMethods):
         array is the gradient of its sum. Gradients are replaced, or with *accumulate* added to.
         """
         if unnamed:
-            raise TypeError(f"backward: the seed is given by name, seed=..., not {unnamed!r:.60}.")
+            raise TypeError(f"backward: the seed is named, seed=..., not positional: {unnamed!r:.50}.")
         _runtime[0].backward(self, seed, accumulate)
 
     @property

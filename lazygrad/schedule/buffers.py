@@ -21,7 +21,7 @@ import numpy as np
 from ..errors import ShapeError
 from ..ir.op import Trait, Writes
 from ..lengths import Length, evaluate
-from ..spec import Spec
+from ..spec import Spec, product
 from .steps import Note, Schedule, Step
 
 __all__ = [
@@ -331,6 +331,9 @@ class _Planner:
         if len(step.writes) != 1 or self.storage[step.writes[0]] is not None:
             return None
         result = step.writes[0]
+        # NumPy leaves its quick path to write over an operand with a single element.
+        if product(self.shapes[result] or ()) == 1:
+            return None
         for place in step.op.reusable:
             number = step.reads[place]
             storage = self.storage[number]

@@ -148,9 +148,7 @@ class _Lifetimes:
             freed = sum(self.bytes[base] for base in self.reads[id(node)] if left[base] == 1)
             return self.bytes[id(node)] - freed
 
-        ready = [
-            (growth(node), node.serial, node) for node in self.nodes if not waiting[id(node)]
-        ]
+        ready = [(growth(node), node.serial, node) for node in self.nodes if not waiting[id(node)]]
         heapify(ready)
         placed: set[int] = set()
         order: list[Value] = []

@@ -23,7 +23,10 @@ B = np.random.default_rng(1).standard_normal((4, 2))
         (lambda a, b: lg.sum(a, axis=0) * 2, lambda a, b: a.sum(axis=0) * 2),
         (lambda a, b: a[1:, ::-1], lambda a, b: a[1:, ::-1]),
         (lambda a, b: a[a > 0], lambda a, b: a[a > 0]),
-        (lambda a, b: lg.concatenate([a.T, b], axis=1), lambda a, b: np.concatenate([a.T, b], axis=1)),
+        (
+            lambda a, b: lg.concatenate([a.T, b], axis=1),
+            lambda a, b: np.concatenate([a.T, b], axis=1),
+        ),
         (lambda a, b: lg.linalg.qr(a)[1], lambda a, b: np.linalg.qr(a)[1]),
         (lambda a, b: lg.where(a > 0, a, 0.0), lambda a, b: np.where(a > 0, a, 0.0)),
         (lambda a, b: a.at[0].set(1.0), lambda a, b: np.vstack([np.ones((1, 4)), a[1:]])),

@@ -87,7 +87,7 @@ def test_add_with_repeated_indices_adds_every_one():
 def test_others_refuse_repeated_indices():
     x = lg.Value(np.ones(4))
     for name in ("multiply", "divide", "min", "max"):
-        with pytest.raises(OptionError, match=f"{name}: an index is repeated; {name} needs dist"):
+        with pytest.raises(OptionError, match=f"{name}.*: an index is repeated; {name} needs dist"):
             getattr(x.at[[1, 1]], name)(2.0)
         computed = getattr(x.at[lg.Value(np.array([1, 1]))], name)(2.0)
         with pytest.raises(IndexError, match="an index is repeated"):
@@ -128,15 +128,15 @@ def test_dtypes():
     whole = lg.Value(np.arange(3))
     assert run(whole.at[[0, 0]].add(5)).tolist() == [10, 1, 2]
     assert run(lg.Value([True, False]).at[1].set(True)).tolist() == [True, True]
-    with pytest.raises(DTypeError, match=r"at\[...\].set: float64\[\] can't be written into int64"):
+    with pytest.raises(DTypeError, match=r"at\[...\].set.*: float64\[\] can't be written into int64"):
         whole.at[0].set(1.5)
-    with pytest.raises(DTypeError, match="divide: a quotient is a float, which int64"):
+    with pytest.raises(DTypeError, match="divide.*: a quotient is a float, which int64"):
         whole.at[0].divide(2)
 
 
 def test_errors():
     x = lg.Value(X)
-    with pytest.raises(AxisError, match=r"at\[...\].set: index 7 is out of range for axis 0"):
+    with pytest.raises(AxisError, match=r"at\[...\].set.*: index 7 is out of range for axis 0"):
         x.at[7].set(1.0)
-    with pytest.raises(ShapeError, match=r"at\[...\].add: the index picks \[4\]"):
+    with pytest.raises(ShapeError, match=r"at\[...\].add.*: the index picks \[4\]"):
         x.at[0].add(np.ones(3))

@@ -6,8 +6,19 @@ import lazygrad as lg
 from lazygrad.errors import GraphError
 from lazygrad.ir.graph import Graph
 
-UNARY = "exp tanh relu negative sigmoid square absolute floor copy stop_gradient".split()
-BINARY = "add subtract multiply maximum minimum arctan2".split()
+UNARY = [
+    "exp",
+    "tanh",
+    "relu",
+    "negative",
+    "sigmoid",
+    "square",
+    "absolute",
+    "floor",
+    "copy",
+    "stop_gradient",
+]
+BINARY = ["add", "subtract", "multiply", "maximum", "minimum", "arctan2"]
 
 
 class Drawn:
@@ -18,7 +29,8 @@ class Drawn:
         rows = self.pick([3, "rows"])
         self.lengths = {"rows": int(self.rng.integers(0, 40))} if rows == "rows" else {}
         self.variables = [
-            lg.Value(np.zeros(self.pick([(4,), (4, 4), (), (1, 4)])), name=f"w{i}") for i in range(3)
+            lg.Value(np.zeros(self.pick([(4,), (4, 4), (), (1, 4)])), name=f"w{i}")
+            for i in range(3)
         ]
         self.pool = [
             lg.placeholder((rows, 4), name="x", requires_grad=True),

@@ -9,13 +9,13 @@ from lazygrad.schedule.buffers import ALIGNMENT, Kind
 from lazygrad.spec import Spec
 
 
-class BrokenPlan(AssertionError):
+class BrokenPlanError(AssertionError):
     """A plan that would lose a value."""
 
 
 def require(holds, text):
     if not holds:
-        raise BrokenPlan(text)
+        raise BrokenPlanError(text)
 
 
 class Memory:
@@ -25,9 +25,7 @@ class Memory:
         self.schedule, self.plan = schedule, plan
         self.owner = np.full(plan.arena_bytes, -1)
         self.deferred = {step: cell for cell, step in plan.direct}
-        self.looks_into = {
-            step.writes[0]: step.reads[0] for step in schedule.steps if step.is_view
-        }
+        self.looks_into = {step.writes[0]: step.reads[0] for step in schedule.steps if step.is_view}
         self.leaves = {number for _, number in (*schedule.feeds,)} | {*schedule.cells}
         self.leaves |= {number for number, _ in (*schedule.constants, *schedule.lengths)}
 
@@ -99,7 +97,7 @@ class Memory:
 
 
 def check_plan(schedule, plan):
-    """Raise BrokenPlan unless every value is there whenever it is read."""
+    """Raise BrokenPlanError unless every value is there whenever it is read."""
     memory = Memory(schedule, plan)
     _check_places(schedule, plan)
     _check_outputs(schedule, plan, memory)

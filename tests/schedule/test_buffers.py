@@ -12,13 +12,15 @@ from lazygrad.passes import optimize
 from lazygrad.schedule.buffers import ALIGNMENT, Kind, Storage, plan
 from lazygrad.schedule.lower import lower
 from tests.schedule.drawn import Drawn
-from tests.schedule.memory import BrokenPlan, check_plan
+from tests.schedule.memory import BrokenPlanError, check_plan
 
 SEEDS = range(200)
 
 
 def lowered(outputs, updates=()):
-    return lower(Graph([*outputs, *(new for _, new in updates)]), [("run", outputs)], updates).schedule
+    return lower(
+        Graph([*outputs, *(new for _, new in updates)]), [("run", outputs)], updates
+    ).schedule
 
 
 def from_text(text):
@@ -83,7 +85,7 @@ def test_the_check_notices_a_slot_given_on_too_early():
     slots = [i for i, storage in enumerate(placed.storage) if storage.kind is Kind.SLOT]
     broken = [*placed.storage]
     broken[slots[1]] = broken[slots[0]]
-    with pytest.raises(BrokenPlan, match="is gone when step 2"):
+    with pytest.raises(BrokenPlanError, match="is gone when step 2"):
         check_plan(schedule, dataclasses.replace(placed, storage=tuple(broken)))
 
 
@@ -152,8 +154,7 @@ def test_a_view_keeps_its_base_alive():
 
 def test_what_is_handed_out_lies_outside_the_arena():
     schedule = from_text(
-        "x: f8[8]; a = exp(x); b = tanh(a);"
-        "return a, b, sum(b, axes=(0,), keepdims=False), x, a"
+        "x: f8[8]; a = exp(x); b = tanh(a);return a, b, sum(b, axes=(0,), keepdims=False), x, a"
     )
     placed = plan(schedule, {})
     assert [kinds(schedule, placed, i) for i in range(5)] == [
@@ -177,7 +178,9 @@ def test_one_schedule_for_two_sets_of_lengths():
 
 
 def test_empty_values_and_values_without_axes_have_places():
-    schedule = from_text("x: f8[0, 3]; s: f8[]; a = exp(x); b = exp(s); return add(a, b), add(b, s)")
+    schedule = from_text(
+        "x: f8[0, 3]; s: f8[]; a = exp(x); b = exp(s); return add(a, b), add(b, s)"
+    )
     placed = plan(schedule, {})
     check_plan(schedule, placed)
     assert placed.bytes_of(schedule, schedule.steps[0].writes[0]) == 0

@@ -54,7 +54,8 @@ def test_sections_and_updates_print():
 
 
 def test_long_attributes_are_clipped_in_print():
-    text = f"x: f8[{', '.join(['1'] * 40)}]; return permute(x, axes=({', '.join(map(str, range(40)))}))"
+    ones, axes = ", ".join(["1"] * 40), ", ".join(map(str, range(40)))
+    text = f"x: f8[{ones}]; return permute(x, axes=({axes}))"
     line = next(line for line in str(schedule_of(text)).splitlines() if "permute" in line)
     assert line.endswith("14, 15, 16...)")
 
@@ -80,10 +81,14 @@ def test_equal_texts_give_equal_schedules_and_others_do_not():
 
 
 def test_constants_are_compared_by_their_bits():
-    assert schedule_of("x: f8[2]; return add(x, 1.0)") != schedule_of("x: f8[2]; return add(x, 2.0)")
+    assert schedule_of("x: f8[2]; return add(x, 1.0)") != schedule_of(
+        "x: f8[2]; return add(x, 2.0)"
+    )
     zero, minus = (schedule_of(f"x: f8[2]; return add(x, {z})") for z in ("0.0", "-0.0"))
     assert zero != minus
-    assert schedule_of("x: f8[2]; return add(x, nan)") == schedule_of("x: f8[2]; return add(x, nan)")
+    assert schedule_of("x: f8[2]; return add(x, nan)") == schedule_of(
+        "x: f8[2]; return add(x, nan)"
+    )
 
 
 def test_producers_and_the_steps_of_sections():
