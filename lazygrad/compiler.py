@@ -10,6 +10,7 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NoReturn, TypeAlias
 from weakref import WeakSet
 
@@ -277,7 +278,9 @@ def _closed(feeds: dict[str, object]) -> None:
 def _door(executable: Executable) -> Callable[[dict[str, object]], tuple[Array, ...] | None]:
     """Make the quick check: exactly the declared arrays, of the shapes that are planned."""
     schedule, shapes = executable.schedule, executable.plan.shapes
-    expected = [(name, shapes[number], schedule.specs[number].dtype) for name, number in schedule.feeds]
+    expected = [
+        (name, shapes[number], schedule.specs[number].dtype) for name, number in schedule.feeds
+    ]
     count = len(expected)
     array_type = np.ndarray
     # Binding the few checks to names once makes the door as quick as the language allows.
@@ -287,7 +290,9 @@ def _door(executable: Executable) -> Callable[[dict[str, object]], tuple[Array, 
     for i, (name, shape, dtype) in enumerate(expected):
         namespace[f"name{i}"], namespace[f"shape{i}"], namespace[f"dtype{i}"] = name, shape, dtype
         lines.append(f"        a{i} = feeds[name{i}]")
-        tests.append(f"type(a{i}) is array_type and a{i}.shape == shape{i} and a{i}.dtype is dtype{i}")
+        tests.append(
+            f"type(a{i}) is array_type and a{i}.shape == shape{i} and a{i}.dtype is dtype{i}"
+        )
         names.append(f"a{i}, ")
     lines += ["    except KeyError:", "        return None"]
     lines += [f"    if {' and '.join(tests)}:", f"        return ({''.join(names)})"]
@@ -303,9 +308,8 @@ def _flattened(
     if isinstance(outputs, Value):
         return [outputs], lambda results: results[0]
     if isinstance(outputs, Mapping):
-        keys = list(outputs)
         nodes = list(outputs.values())
-        structure: Callable[[tuple[Any, ...]], Any] = lambda results: dict(zip(keys, results, strict=True))  # noqa: E731
+        structure: Callable[[tuple[Any, ...]], Any] = partial(_by_key, tuple(outputs))
     else:
         if not isinstance(outputs, Sequence) or isinstance(outputs, str):
             raise OptionError(
@@ -317,6 +321,10 @@ def _flattened(
         if not isinstance(node, Value):
             raise OptionError(f"outputs must be nodes, got {_shown(node)} among them.")
     return nodes, structure
+
+
+def _by_key(keys: tuple[str, ...], results: tuple[Any, ...]) -> dict[str, Any]:
+    return dict(zip(keys, results, strict=True))
 
 
 def _same(results: tuple[Any, ...]) -> tuple[Any, ...]:

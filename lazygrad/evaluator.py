@@ -83,7 +83,9 @@ class Evaluation:
         self.backward_tick = 0
         reference = weakref.ref(self)
         for node in graph.nodes:
-            living = [] if node._watchers is None else [w for w in node._watchers if w() is not None]
+            living = (
+                [] if node._watchers is None else [w for w in node._watchers if w() is not None]
+            )
             node._watchers = [*living, reference]
 
     @property
@@ -167,9 +169,7 @@ class Evaluation:
         Until its forward section has run, as far as an interrupt lets it, there is no forward.
         """
         self.forward_tick = 0
-        arrays = {
-            name: executable.arrays[number] for name, number in executable.schedule.feeds
-        }
+        arrays = {name: executable.arrays[number] for name, number in executable.schedule.feeds}
         kept: dict[str, Array] = {}
         for name, array in given.items():
             kept[name] = arrays[name] if name in arrays else np.empty_like(array)
@@ -190,9 +190,7 @@ class Evaluation:
     @property
     def counts(self) -> dict[int, Array]:
         """The counts of calls that the most recent forward drew with, by the id of their cell."""
-        return {
-            id(cell): count for cell, count in zip(self._counters, self._counts, strict=True)
-        }
+        return {id(cell): count for cell, count in zip(self._counters, self._counts, strict=True)}
 
     @property
     def lengths(self) -> Mapping[str, int]:
@@ -426,9 +424,7 @@ class NodeRuntime:
         with np.errstate(all="ignore"):
             return _own(np.asarray(interpret(Graph([value]), {}, compute=_computed)[0]))
 
-    def _drawn_value(
-        self, value: Value, counters: list[Value], latest: Evaluation | None
-    ) -> Any:
+    def _drawn_value(self, value: Value, counters: list[Value], latest: Evaluation | None) -> Any:
         """Compute a node above random draws, with those of the most recent forward above it.
 
         Without one, with those of the most recent call of each stream, or those of its first.

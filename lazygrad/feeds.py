@@ -55,7 +55,9 @@ def read_feed(placeholder: Value, data: object) -> Array:
     if isinstance(data, Value):
         rows = dict.fromkeys(f"  {label(node)}: {describe(node)}" for node in (placeholder, data))
         raise FeedError(
-            "\n".join([f"feed {placeholder.name!r}: got a graph node; feed its value, x.data.", *rows])
+            "\n".join(
+                [f"feed {placeholder.name!r}: got a graph node; feed its value, x.data.", *rows]
+            )
         )
     try:
         array = cast_array(plain_array(data), placeholder.spec.dtype)

@@ -161,7 +161,8 @@ def broadcast_shapes(*shapes: Shape) -> Shape:
             elif not same(length, other):
                 listed = " and ".join(format_shape(shape) for shape in shapes)
                 raise ShapeError(
-                    f"shapes {listed} don't broadcast: axis {axis} has lengths {length} and {other}."
+                    f"shapes {listed} don't broadcast:"
+                    f" axis {axis} has lengths {length} and {other}."
                 )
         result.append(length)
     return tuple(result)

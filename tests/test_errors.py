@@ -207,7 +207,9 @@ def test_a_root_without_anything_differentiable():
 
 def test_arguments_outside_their_values():
     x = lg.placeholder((2, 3), name="x")
-    assert text_of(lg.OptionError, lg.Value).startswith("Value: give either data, or shape and name")
+    assert text_of(lg.OptionError, lg.Value).startswith(
+        "Value: give either data, or shape and name"
+    )
     assert "a name must be a non-empty string, got ''" in text_of(
         lg.OptionError, lg.placeholder, (2,), name=""
     )

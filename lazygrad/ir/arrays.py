@@ -74,7 +74,9 @@ def _unwrapped(data: object) -> Array:
         if not isinstance(data, (list, tuple)):
             raise
         _, *rows = str(error).split("\n")
-        fact = "a list of nodes is not an array; np.stack([...]) joins them, .data has their values."
+        fact = (
+            "a list of nodes is not an array; np.stack([...]) joins them, .data has their values."
+        )
         raise SymbolicError("\n".join([fact, *rows])) from None
     except ValueError as error:
         if "inhomogeneous" in str(error):

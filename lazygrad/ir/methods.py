@@ -39,10 +39,10 @@ class ArrayMethods:
         attrs: Any
 
         @property
-        def shape(self) -> Shape: ...
+        def shape(self) -> Shape: ...  # noqa: D102
 
         @property
-        def ndim(self) -> int: ...
+        def ndim(self) -> int: ...  # noqa: D102
 
     def __add__(self, other: object) -> Value:
         return build("add", self, other)
@@ -177,7 +177,7 @@ class ArrayMethods:
 
     @property
     def at(self) -> Any:
-        """Functional updates: ``x.at[index].set(v)``, ``.add``, ``.multiply``, ``.min``, ``.max``."""
+        """Functional updates: ``x.at[index].set(v)``, ``.add``, ``.multiply``, ``.min``..."""
         return call("at", self)
 
     @property
@@ -213,7 +213,7 @@ class ArrayMethods:
         raise symbolic_error(
             self,  # type: ignore[arg-type]
             "the truth",
-            "choose with lazygrad.where(condition, a, b), look at x.data, or find a node with `is`.",
+            "choose with lazygrad.where(condition, a, b), look at x.data, or find a node by `is`.",
         )
 
     def __contains__(self, element: object) -> bool:

@@ -280,19 +280,21 @@ class Value(ArrayMethods):
         node's value: an array of the caller's own, a NumPy scalar where it has no axes.
         """
         if unnamed:
-            raise TypeError(f"forward: feeds are named, forward(x=...), not positional: {unnamed!r:.50}.")
+            raise TypeError(
+                f"forward: feeds are named, forward(x=...), not positional: {unnamed!r:.50}."
+            )
         return _runtime[0].forward(self, feeds, missing)
 
-    def backward(
-        self, *unnamed: NoReturn, seed: object = None, accumulate: bool = False
-    ) -> None:
+    def backward(self, *unnamed: NoReturn, seed: object = None, accumulate: bool = False) -> None:
         """Set ``.grad`` below this node from its most recent forward.
 
         *seed* is the cotangent of this node, of its shape; all ones by default, which for an
         array is the gradient of its sum. Gradients are replaced, or with *accumulate* added to.
         """
         if unnamed:
-            raise TypeError(f"backward: the seed is named, seed=..., not positional: {unnamed!r:.50}.")
+            raise TypeError(
+                f"backward: the seed is named, seed=..., not positional: {unnamed!r:.50}."
+            )
         _runtime[0].backward(self, seed, accumulate)
 
     @property
@@ -424,9 +426,7 @@ def placeholder(
 
 
 @worded
-def variable(
-    data: object, *, dtype: DTypeLike | None = None, name: str | None = None
-) -> Value:
+def variable(data: object, *, dtype: DTypeLike | None = None, name: str | None = None) -> Value:
     """Make a leaf that holds a copy of *data* in a cell and requires a gradient."""
     return Value(data, dtype=dtype, name=name)
 
@@ -472,7 +472,7 @@ def _is_weak(operand: object) -> bool:
 
 
 def weak_operands(operands: Sequence[object]) -> tuple[Value, ...]:
-    """Make nodes of operands that combine elementwise: a Python number takes on the others' dtype."""
+    """Make nodes of operands that combine elementwise; Python numbers take on the others' dtype."""
     strong = [
         operand if isinstance(operand, Value) else None if _is_weak(operand) else as_value(operand)
         for operand in operands
@@ -545,7 +545,7 @@ def no_grad() -> Iterator[None]:
 
 @contextmanager
 def with_gradients() -> Iterator[None]:
-    """Let gradients through the nodes made here, even inside `no_grad`: a walk differentiates them."""
+    """Let gradients through the nodes made here, even inside `no_grad`, as a walk needs."""
     token = _gradients.set(True)
     try:
         yield
@@ -581,4 +581,3 @@ def originating(origin: Value | None) -> Iterator[None]:
         raise
     finally:
         _ambient.origin = before
-

@@ -286,7 +286,9 @@ absolute = elementwise(
 fabs = elementwise(
     "fabs", np.fabs, diff=lambda t, y, x: t * sign(x), doc="The distance from zero, as a float."
 )
-sign: NodeFunction = elementwise("sign", np.sign, diff=_zero, doc="-1, 0 or 1 by the sign; derivative 0.")
+sign: NodeFunction = elementwise(
+    "sign", np.sign, diff=_zero, doc="-1, 0 or 1 by the sign; derivative 0."
+)
 floor = elementwise("floor", np.floor, diff=_zero, doc="The integer below; derivative 0.")
 ceil = elementwise("ceil", np.ceil, diff=_zero, doc="The integer above; derivative 0.")
 trunc = elementwise("trunc", np.trunc, diff=_zero, doc="The integer towards 0; derivative 0.")
@@ -318,6 +320,8 @@ copysign: NodeFunction = elementwise(
     diff=(lambda t, z, x, y: t * sign(x) * copysign(1.0, y), _zero),
     doc="The first value's distance from zero with the second's sign.",
 )
+
+
 def _heaviside_at_zero(t: Value, z: Value, x: Value, y: Value) -> Value:
     return where(x == 0, t, 0)
 

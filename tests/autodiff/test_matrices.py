@@ -259,5 +259,5 @@ def test_what_is_refused():
         lg.jacobian(x > 1, x)
     with pytest.raises(OptionError, match="mode"):
         lg.jacobian(x, x, mode="backward")
-    with pytest.raises(ShapeError, match="hessian.*: y must be one number"):
+    with pytest.raises(ShapeError, match=r"hessian.*: y must be one number"):
         lg.hessian(x, x)

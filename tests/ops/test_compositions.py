@@ -115,9 +115,11 @@ def test_interp_derivatives():
 
 def test_interp_refuses():
     x = Value([1.0])
-    with pytest.raises(OptionError, match="interp.*: period= is not supported"):
+    with pytest.raises(OptionError, match=r"interp.*: period= is not supported"):
         np.interp(x, PLACES, VALUES, period=math.tau)
-    with pytest.raises(ShapeError, match=r"interp.*: xp and fp need one shape, got \[4\] and \[3\]"):
+    with pytest.raises(
+        ShapeError, match=r"interp.*: xp and fp need one shape, got \[4\] and \[3\]"
+    ):
         np.interp(x, PLACES, VALUES[:3])
-    with pytest.raises(ShapeError, match="interp.*: xp and fp are empty"):
+    with pytest.raises(ShapeError, match=r"interp.*: xp and fp are empty"):
         np.interp(x, [], [])

@@ -42,9 +42,9 @@ def test_diff_of_bools_and_integers():
 
 
 def test_diff_refuses():
-    with pytest.raises(OptionError, match="diff.*: n must not be negative, got -1"):
+    with pytest.raises(OptionError, match=r"diff.*: n must not be negative, got -1"):
         np.diff(Value(A), -1)
-    with pytest.raises(ShapeError, match="diff.*: the operand has no axes"):
+    with pytest.raises(ShapeError, match=r"diff.*: the operand has no axes"):
         np.diff(Value(1.0))
     with pytest.raises(AxisError, match="axis 2 is out of range"):
         np.diff(Value(A), axis=2)
@@ -102,11 +102,11 @@ def test_gradient_of_the_fewest_samples(edge_order):
 
 
 def test_gradient_refuses():
-    with pytest.raises(ShapeError, match="gradient.*: axis 0 has 1 samples; edge_order=1 needs 2"):
+    with pytest.raises(ShapeError, match=r"gradient.*: axis 0 has 1 samples; edge_order=1 needs 2"):
         np.gradient(Value([1.0]))
-    with pytest.raises(OptionError, match="gradient.*: edge_order must be 1 or 2, got 3"):
+    with pytest.raises(OptionError, match=r"gradient.*: edge_order must be 1 or 2, got 3"):
         np.gradient(Value(A), edge_order=3)
-    with pytest.raises(OptionError, match="gradient.*: 2 axes need as many spacings, got 3"):
+    with pytest.raises(OptionError, match=r"gradient.*: 2 axes need as many spacings, got 3"):
         np.gradient(Value(A), 1.0, 1.0, 1.0)
 
 

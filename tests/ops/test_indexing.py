@@ -244,9 +244,9 @@ def test_nonzero_and_its_kin():
     assert lg.nonzero(lg.constant(a))[0].shape == (2,)
     assert np.array_equal(run(np.extract(x > 1, x)), [2, 3])
     assert np.array_equal(run(np.compress([True], x, axis=1)), [[0], [3]])
-    with pytest.raises(ShapeError, match="nonzero.*: a value without axes"):
+    with pytest.raises(ShapeError, match=r"nonzero.*: a value without axes"):
         lg.nonzero(lg.Value(1.0))
-    with pytest.raises(ShapeError, match="compress.*: the condition must be a vector"):
+    with pytest.raises(ShapeError, match=r"compress.*: the condition must be a vector"):
         lg.compress(a > 0, x)
 
 
@@ -346,9 +346,9 @@ def test_take():
     assert np.array_equal(run(x.take([1, 2])), X.take([1, 2]))
     with pytest.raises(OptionError, match=r'take.*: mode must be "raise", "wrap" or "clip", got'):
         lg.take(x, 0, mode="around")
-    with pytest.raises(AxisError, match="take.*: index 3 is out of range for axis 0 of length 3"):
+    with pytest.raises(AxisError, match=r"take.*: index 3 is out of range for axis 0 of length 3"):
         lg.take(x, [0, 3], axis=0)
-    with pytest.raises(DTypeError, match="take.*: indices must be integers"):
+    with pytest.raises(DTypeError, match=r"take.*: indices must be integers"):
         lg.take(x, [True, False])
 
 

@@ -67,11 +67,11 @@ def test_nan_is_last():
 
 def test_arguments_are_checked():
     x = Value(TABLE)
-    with pytest.raises(OptionError, match="sort.*: there is no kind='bubble'"):
+    with pytest.raises(OptionError, match=r"sort.*: there is no kind='bubble'"):
         lg.sort(x, kind="bubble")
     with pytest.raises(AxisError, match="axis 2 is out of range"):
         lg.argsort(x, 2)
-    with pytest.raises(OptionError, match="partition.*: kth=4 is out of range for length 4"):
+    with pytest.raises(OptionError, match=r"partition.*: kth=4 is out of range for length 4"):
         np.partition(x, 4)
     with pytest.raises(OptionError, match='side is "left" or "right", got \'up\''):
         lg.searchsorted(x, 1.0, side="up")
@@ -79,7 +79,7 @@ def test_arguments_are_checked():
         lg.searchsorted(x, 1.0)
     with pytest.raises(OptionError, match=r"quantile.*: q must lie between 0 and 1, got 1\.5"):
         lg.quantile(x, 1.5)
-    with pytest.raises(OptionError, match='percentile.*: only method="linear"'):
+    with pytest.raises(OptionError, match=r'percentile.*: only method="linear"'):
         np.percentile(x, 50, method="nearest")
     with pytest.raises(OptionError, match="q must be numbers, not a node"):
         lg.quantile(x, Value(0.5))

@@ -73,7 +73,7 @@ def test_average():
     )
     with pytest.raises(ShapeError, match=r"average.*: weights \[3\] fit neither \[2, 3\] nor"):
         lg.average(x, weights=w)
-    with pytest.raises(ShapeError, match="average.*: weights must have the lengths of axis=0"):
+    with pytest.raises(ShapeError, match=r"average.*: weights must have the lengths of axis=0"):
         lg.average(x, 0, w)
 
 

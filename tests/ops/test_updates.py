@@ -128,9 +128,11 @@ def test_dtypes():
     whole = lg.Value(np.arange(3))
     assert run(whole.at[[0, 0]].add(5)).tolist() == [10, 1, 2]
     assert run(lg.Value([True, False]).at[1].set(True)).tolist() == [True, True]
-    with pytest.raises(DTypeError, match=r"at\[...\].set.*: float64\[\] can't be written into int64"):
+    with pytest.raises(
+        DTypeError, match=r"at\[...\].set.*: float64\[\] can't be written into int64"
+    ):
         whole.at[0].set(1.5)
-    with pytest.raises(DTypeError, match="divide.*: a quotient is a float, which int64"):
+    with pytest.raises(DTypeError, match=r"divide.*: a quotient is a float, which int64"):
         whole.at[0].divide(2)
 
 
