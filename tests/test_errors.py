@@ -277,7 +277,7 @@ def test_a_question_to_a_node_names_it_and_what_to_write_instead():
     x, line = lg.placeholder(("n",), name="x"), here()
     assert text_of(lg.SymbolicError, bool, x) == (
         "the truth of 'x' is not known while the graph is built: choose with"
-        " lazygrad.where(condition, a, b), look at x.data, or find a node with `is`.\n"
+        " lazygrad.where(condition, a, b), look at x.data, or find a node by `is`.\n"
         f"  x: float64[n]   placeholder 'x', {line}"
     )
     assert "NumPy would lose its gradient" in text_of(lg.SymbolicError, np.asarray, x)

@@ -19,6 +19,7 @@ import numpy as np
 
 from ..ir.cell import Cell
 from ..ir.compute import concrete_attrs
+from ..ir.describe import failed_operation
 from ..ir.op import OUT, Array, Call, In, Trait, Writes
 from ..lengths import Length, evaluate
 from ..schedule.bodies import body_schedule
@@ -287,8 +288,12 @@ class _Emitter:
         # Not in the slot, which other values take over later.
         result = np.empty_like(self.arrays[number])
         attrs = concrete_attrs(step.attrs, self.plan.lengths)
-        with np.errstate(all="ignore"):
-            step.op.kernel(*[self.arrays[read] for read in step.reads], out=result, **attrs)
+        try:
+            with np.errstate(all="ignore"):
+                step.op.kernel(*[self.arrays[read] for read in step.reads], out=result, **attrs)
+        except Exception as error:
+            specs = [self.schedule.specs[read] for read in step.reads]
+            raise failed_operation(step.op.name, specs, step.note.line, error) from error
         self._bind(number, result)
         self.fixed.add(number)
 

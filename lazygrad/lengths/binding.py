@@ -22,7 +22,7 @@ def is_static(shape: Iterable[Dim]) -> bool:
     (True, False)
     """
     # A plain loop takes half the time of `all`, and every node asks.
-    for dim in shape:
+    for dim in shape:  # noqa: SIM110
         if type(dim) is not int:
             return False
     return True

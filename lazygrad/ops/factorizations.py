@@ -158,7 +158,7 @@ _eigh: NodeFunction = general(
 
 
 @implements(np.linalg.eigh)
-def eigh(a: Operand, UPLO: str = "L") -> EighResult:
+def eigh(a: Operand, UPLO: str = "L") -> EighResult:  # noqa: N803  NumPy's name
     """Give eigenvalues, ascending, and eigenvectors, in columns, of symmetric matrices.
 
     Only the triangle *UPLO* is read, and the gradient is symmetric, as in `cholesky`. Equal
@@ -174,7 +174,7 @@ def eigh(a: Operand, UPLO: str = "L") -> EighResult:
 
 
 @implements(np.linalg.eigvalsh)
-def eigvalsh(a: Operand, UPLO: str = "L") -> Value:
+def eigvalsh(a: Operand, UPLO: str = "L") -> Value:  # noqa: N803  NumPy's name
     """Give the eigenvalues, ascending, of symmetric matrices."""
     return eigh(a, UPLO).eigenvalues
 

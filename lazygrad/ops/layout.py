@@ -167,7 +167,7 @@ def pad(
 
 
 @implements(np.tile)
-def tile(A: Operand, reps: object) -> Value:
+def tile(A: Operand, reps: object) -> Value:  # noqa: N803  NumPy's name
     """Repeat the whole of *A* as often as *reps* says along each axis.
 
     >>> tile(Value([1.0, 2.0]), 2)

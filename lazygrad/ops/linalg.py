@@ -450,7 +450,7 @@ _rank: NodeFunction = general(
 
 
 @implements(np.linalg.matrix_rank)
-def matrix_rank(A: Operand, tol: float | None = None, hermitian: bool = False) -> Value:
+def matrix_rank(A: Operand, tol: float | None = None, hermitian: bool = False) -> Value:  # noqa: N803
     """Count the singular values above *tol*; not differentiable."""
     (node,) = lapack_floats("matrix_rank", A)
     need_matrix("matrix_rank", node)

@@ -10,6 +10,7 @@ from lazygrad.backends import numpy as backend
 from lazygrad.backends.interpreter import interpret
 from lazygrad.errors import OperationError, ShapeError
 from lazygrad.ir.graph import Graph
+from lazygrad.ir.value import as_value
 from tests.schedule.drawn import Drawn
 
 TRAINING = """\
@@ -284,6 +285,17 @@ class TestErrors:
             f(x=np.array([1.0, 200.0, 1.0, 1.0]))
         assert w.data == 4.0
         assert f(x=np.ones(4)) == 4.0
+
+    @every_form
+    def test_what_depends_on_lengths_alone(self, form):
+        a, w = lg.placeholder(("rows",), name="x"), lg.Value(0.0)
+        rows = as_value(a.shape[0])
+        node = lg.sum(a) * lg.power(rows, rows - 5)
+        f = lg.compile(node, updates={w: w + node})
+        with pytest.raises(OperationError, match=r"power\(.*test_numpy\.py:\d+.*ValueError"):
+            f(x=np.ones(3))
+        assert w.data == 0.0
+        assert f(x=np.ones(6)) == 36.0
 
     @every_form
     def test_lengths_that_turn_out_different_in_mid_run(self, form):

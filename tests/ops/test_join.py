@@ -88,7 +88,7 @@ def test_joining_errors():
         lg.concatenate([lg.Value(1.0), 2.0])
     with pytest.raises(OptionError, match=r"concatenate: needs one array or more"):
         lg.concatenate([])
-    with pytest.raises(OptionError, match=r"stack takes a list of arrays, got int"):
+    with pytest.raises(OptionError, match=r"stack: takes a list of arrays, got int"):
         lg.stack(3)
     with pytest.raises(AxisError, match=r"axis 2 is out of range"):
         lg.concatenate([lg.Value(X)], axis=2)

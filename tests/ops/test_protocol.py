@@ -52,7 +52,7 @@ def test_dtype_casts_the_operands_first():
 def test_dtype_as_numpy_refuses_it():
     with pytest.raises(DTypeError, match=r"np\.add.*: float64 can't become dtype=int64"):
         np.add(Value(X), 1, dtype=np.int64)
-    with pytest.raises(OptionError, match=r"np\.less: dtype=float64 is not a dtype of its result"):
+    with pytest.raises(OptionError, match=r"np\.less.*: dtype=float64 is not a dtype of its result"):
         np.less(Value(X), 1, dtype=np.float64)
 
 
@@ -61,7 +61,7 @@ def test_options_at_their_defaults_only():
     assert run(np.add(x, 1, casting="same_kind", order="K", subok=True, where=True)).shape == (2, 3)
     with pytest.raises(OptionError, match=r"np\.sqrt.*: where= is not supported.*lazygrad\.where"):
         np.sqrt(x, where=X > 2)
-    with pytest.raises(OptionError, match=r"np\.add: casting= is not supported on nodes; leave"):
+    with pytest.raises(OptionError, match=r"np\.add.*: casting= is not supported on nodes; leave"):
         np.add(x, 1, casting="unsafe")
     with pytest.raises(SymbolicError, match="would write a node's value into an array"):
         np.add(x, 1, out=np.zeros((2, 3)))
@@ -91,7 +91,7 @@ def test_reduce_with_dtype_and_without_axes():
         np.logical_or.reduce(Value(X), dtype=np.float64)
     with pytest.raises(OptionError, match=r"np\.add\.reduce.*: initial= is not supported"):
         np.add.reduce(Value(X), initial=3.0)
-    with pytest.raises(OptionError, match=r"np\.add\.reduce: where= is not supported"):
+    with pytest.raises(OptionError, match=r"np\.add\.reduce.*: where= is not supported"):
         np.add.reduce(Value(X), where=X > 1)
 
 
