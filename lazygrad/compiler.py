@@ -27,7 +27,7 @@ from .ir.value import VARIABLE, Value
 from .lengths import Length
 from .ops.random import counters_of
 from .passes import optimize, settle_mode
-from .report import Memory, explain_table, memory_of, profile_table
+from .report import Memory, explain_table, memory_of, outline_table, profile_table
 from .schedule.buffers import plan
 from .schedule.lower import lower
 from .schedule.steps import Schedule
@@ -231,7 +231,12 @@ class Program:
         return memory_of(self._latest)
 
     def explain(self) -> str:
-        """Write the schedule as a table: step, user's name and line, shape, slot, bytes, flops."""
+        """Write the schedule as a table: step, user's name and line, shape, slot, bytes, flops.
+
+        For the lengths of the latest call; before any, sizes are given in terms of the lengths.
+        """
+        if self._current is None and self._lengths:
+            return outline_table(self.schedule, self.name, sorted(self._lengths))
         return explain_table(self._latest, self.name)
 
     def profile(self, /, repeat: int = 20, **feeds: object) -> str:

@@ -15,10 +15,10 @@ from .errors import OptionError
 from .ir.cell import Cell
 from .ir.op import Array
 from .schedule.buffers import Kind, plan, rounded
-from .schedule.steps import Step
-from .spec import Spec, format_shape
+from .schedule.steps import Schedule, Step
+from .spec import Spec, format_shape, product
 
-__all__ = ["Memory", "explain_table", "flops_of", "memory_of", "profile_table"]
+__all__ = ["Memory", "explain_table", "flops_of", "memory_of", "outline_table", "profile_table"]
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,32 @@ def explain_table(executable: Executable, name: str | None) -> str:
     flops = sum(flops_of(executable, step) for step in schedule.steps)
     steps = _counted(len(schedule.steps), "step")
     return f"{title}: {steps}; {memory_of(executable)}; {_counted(flops, 'flop')}\n" + _table(rows)
+
+
+def outline_table(schedule: Schedule, name: str | None, lengths: Sequence[str]) -> str:
+    """Write one row a step for any *lengths*: as `explain_table`, without places in memory."""
+    rows = [("step", "operation", "for", "line", "result", "bytes", "flops")]
+    for index, step in enumerate(schedule.steps):
+        specs = [schedule.specs[number] for number in step.writes]
+        held = () if step.is_view else specs
+        out, *operands = (schedule.specs[number] for number in (step.writes[0], *step.reads))
+        rows.append(
+            (
+                str(index),
+                step.op.name,
+                _clipped(step.note.label),
+                "" if step.note.line is None else str(step.note.line),
+                ", ".join(map(str, specs)),
+                " + ".join(str(product(spec.shape) * spec.dtype.itemsize) for spec in held) or "0",
+                str(step.op.cost(out, *operands, **step.attrs)),
+            )
+        )
+    title = "program" if name is None else f"program {name!r}"
+    planned = ", ".join(f"{length}=..." for length in lengths)
+    return (
+        f"{title}: {_counted(len(schedule.steps), 'step')}, for any {', '.join(lengths)};"
+        f" slots are known once it has run, or with program.planned({planned})\n"
+    ) + _table(rows)
 
 
 def flops_of(executable: Executable, step: Step) -> int:

@@ -251,7 +251,7 @@ def test_a_leaf_that_nothing_differentiable_leads_to():
     assert says(
         text_of(lg.DisconnectedError, lg.grad, y, w),
         "multiply doesn't depend on w through differentiable operations;"
-        ' unused="zero" gives zeros instead.',
+        ' with unused="zero", grad gives zeros instead.',
         f"  w: float64[2]   variable 'w', {line}",
     )
 

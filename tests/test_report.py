@@ -192,3 +192,15 @@ def test_a_loop_counts_all_of_its_steps():
     assert rows[0]["flops"] == f"{50 * (2 * 8**3 + 64):,}"
     assert rows[0]["bytes"] == str(8 * (64 + 50))
     assert title.startswith("program: 1 step; ")
+
+
+def test_explain_before_any_call_speaks_of_the_lengths():
+    x = lg.placeholder(("batch", 4), name="x")
+    program = lg.compile(lg.exp(x) @ lg.Value(np.ones((4, 3))))
+    table = program.explain()
+    assert "for any batch" in table
+    assert "program.planned(batch=...)" in table
+    assert "float64[batch, 3]" in table
+    assert "24*batch" in table
+    program(x=np.ones((2, 4)))
+    assert "float64[2, 3]" in program.explain()

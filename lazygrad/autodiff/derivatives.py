@@ -11,9 +11,10 @@ from typing import Any, TypeAlias
 from ..errors import DisconnectedError, DTypeError, OptionError, ShapeError
 from ..ir.describe import describe, label, worded
 from ..ir.value import Value, as_value, constant, with_gradients
+from ..lengths import same
 from ..ops.arithmetic import astype
 from ..ops.shape import broadcast_to
-from ..spec import Spec, cotangent_dtype, require_same_shape
+from ..spec import Spec, cotangent_dtype, format_shape
 from .forward import push_forward
 from .reverse import pull_back
 
@@ -88,12 +89,12 @@ def filled(spec: Spec, number: float) -> Value:
 def seed_for(node: Value, seed: object, what: str) -> Value:
     """Read a user's cotangent or tangent for *node*: its shape, its cotangent dtype."""
     given = as_value(seed)
-    try:
-        require_same_shape(
-            given.spec.shape, node.spec.shape, f"the {what} of {label(node)} must have its shape"
+    shape, came = node.spec.shape, given.spec.shape
+    if len(shape) != len(came) or not all(map(same, shape, came)):
+        raise ShapeError(
+            f"the {what} of {label(node)} must have its shape, {format_shape(shape)},"
+            f" got {format_shape(came)}.\n  {label(node)}: {describe(node)}"
         )
-    except ShapeError as error:
-        raise ShapeError(f"{error}\n  {label(node)}: {describe(node)}") from None
     return astype(given, cotangent_dtype(node.spec.dtype))
 
 
@@ -136,7 +137,7 @@ def vjp(outputs: Leaves, wrt: Leaves, cotangents: object, *, unused: str = "rais
         raise DisconnectedError(
             f"{' and '.join(label(node) for node in results)} doesn't depend on"
             f" {', '.join(label(leaf) for leaf in lost)} through differentiable operations;"
-            f' unused="zero" gives zeros instead.\n{rows}'
+            f' with unused="zero", grad gives zeros instead.\n{rows}'
         )
     return unflatten(
         wrt,

@@ -40,6 +40,10 @@ def describe(value: Value) -> str:
     return f"{value.spec}   {what}{where}"
 
 
+def _row(value: Value) -> str:
+    return f"  {label(value)}: {describe(value)}"
+
+
 def located(error: GraphError, op: Op | str, operands: Sequence[Value]) -> GraphError:
     """Say, around an error, who was given what and where each operand was made."""
     name = op if isinstance(op, str) else op.name
@@ -47,11 +51,7 @@ def located(error: GraphError, op: Op | str, operands: Sequence[Value]) -> Graph
     labels = [label(operand) for operand in shown]
     fact = error.fact or str(error).removeprefix(f"{name}: ")
     said, *rows = fact.split("\n")
-    rows += [
-        f"  {text}: {describe(operand)}"
-        for text, operand in zip(labels, shown, strict=True)
-        if not _is_number(operand)
-    ]
+    rows += [_row(operand) for operand in shown if not _is_number(operand)]
     if len(shown) < len(operands):
         labels.append("...")
     called = f"{name}({', '.join(labels)})" if labels else name
@@ -84,9 +84,12 @@ def worded(function: _Function) -> _Function:
         try:
             return function(*operands, **options)
         except GraphError as error:
-            if str(error).startswith(f"{name}(") or passed_user_code(error.__traceback__):
+            if passed_user_code(error.__traceback__):
                 raise
             nodes = tuple(_nodes_among((*operands, *options.values())))
+            text = str(error)
+            if text.startswith(f"{name}(") and all(_row(node) in text for node in nodes):
+                raise
             raise located(error, name, nodes) from None
 
     return cast(_Function, call)
@@ -108,5 +111,5 @@ def symbolic_error(value: Value, what: str, instead: str) -> SymbolicError:
     name = label(value)
     return SymbolicError(
         f"{what} of {name!r} is not known while the graph is built: {instead}\n"
-        f"  {name}: {describe(value)}"
+        f"{_row(value)}"
     )

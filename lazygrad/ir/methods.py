@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import OptionError, SymbolicError
 from ..lengths import Length
-from .describe import describe, located, symbolic_error
+from .describe import describe, label, located, symbolic_error
 from .op import FUNCTIONS, NUMPY_FUNCTIONS, Array, call
 
 if TYPE_CHECKING:
@@ -197,14 +197,14 @@ class ArrayMethods:
 
     def __len__(self) -> int:
         if self.ndim == 0:
-            raise TypeError("a node without axes has no length.")
+            raise TypeError(f"a node without axes has no length.\n  {_described(self)}")
         if isinstance(self.shape[0], Length):
             raise symbolic_error(self, "the length", "use x.shape[0] in expressions.")  # type: ignore[arg-type]
         return self.shape[0]
 
     def __iter__(self) -> Iterator[Value]:
         if self.ndim == 0:
-            raise TypeError("a node without axes can't be iterated over.")
+            raise TypeError(f"a node without axes can't be iterated over.\n  {_described(self)}")
         if isinstance(self.shape[0], Length):
             raise symbolic_error(self, "the number of rows", "use lazygrad.scan to loop over them.")  # type: ignore[arg-type]
         return (call("getitem", self, row) for row in range(self.shape[0]))
@@ -248,7 +248,10 @@ class ArrayMethods:
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
         if kwargs.pop("out", None) is not None:
-            fact = "leave out= away and use the node that the call gives; an array can't hold it."
+            fact = (
+                "out= would write a node's value into an array; leave out= away and use the node"
+                " that the call gives."
+            )
             nodes = [x for x in inputs if isinstance(x, ArrayMethods)]
             raise located(SymbolicError(fact), f"np.{ufunc.__name__}", nodes)  # type: ignore[arg-type]
         return build("numpy_ufunc", ufunc, method, inputs, kwargs)
@@ -294,6 +297,10 @@ class ArrayMethods:
         """Reorder the axes; without arguments, reverse them."""
         order = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes or None
         return build("transpose", self, order)
+
+
+def _described(node: Any) -> str:
+    return f"{label(node)}: {describe(node)}"
 
 
 def _numpy_name(function: Any) -> str:

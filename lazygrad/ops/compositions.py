@@ -94,6 +94,8 @@ def polyval(p: Operand, x: Operand) -> Value:
     Value(data=11.0, grad=None)
     """
     at = as_value(x)
+    if isinstance(p, Value) and p.ndim == 0:
+        raise ShapeError(f"polyval: the coefficients need an axis, got {p.spec}.")
     given: Sequence[Operand] = (
         list(p) if isinstance(p, (tuple, list, Value)) else list(np.asarray(p))
     )

@@ -442,7 +442,7 @@ def compress(condition: Operand, a: Operand, axis: int | None = None) -> Value:
     """
     node, mask = as_value(a), _as_mask(condition)
     if mask.ndim != 1:
-        raise ShapeError(f"compress: the condition must be a vector, got {mask.spec}.")
+        raise ShapeError(f"compress: a condition is a vector, got {format_shape(mask.shape)}.")
     if axis is None:
         node, axis = ravel(node), 0
     place = normalize_axis(axis, node.ndim)

@@ -276,7 +276,7 @@ def roll(a: Operand, shift: object, axis: object = None) -> Value:
     totals: dict[int, Dim] = {}
     for count, place in np.broadcast(shifts, axes):
         if not isinstance(count, Length) and not hasattr(count, "__index__"):
-            raise OptionError(f"roll: a shift must be an integer, got {count!r:.60}.")
+            raise OptionError(f"roll: a shift must be an integer, got {count}.")
         number = count if isinstance(count, Length) else operator.index(count)
         where = normalize_axis(place, node.ndim)
         totals[where] = totals.get(where, 0) + number

@@ -102,7 +102,7 @@ def test_disconnected_names_the_leaf_and_its_line(x, w):
         lg.grad((x * x).sum(), [x, w])
     text = str(caught.value)
     assert "sum doesn't depend on w through differentiable operations" in text
-    assert 'unused="zero" gives zeros instead' in text
+    assert 'unused="zero", grad gives zeros instead' in text
     assert re.search(r"w: float64\[3\]   variable 'w', test_derivatives.py:\d+", text)
 
 
@@ -133,10 +133,10 @@ def test_bool_has_no_derivative(x):
 def test_a_seed_must_have_the_shape_of_its_node(x):
     y = x * x
     with pytest.raises(
-        ShapeError, match=r"cotangent of multiply must have its shape.*\[2\].*\[3\]"
+        ShapeError, match=r"cotangent of multiply must have its shape, \[3\], got \[2\]"
     ):
         lg.grad(y, x, seed=np.ones(2))
-    with pytest.raises(ShapeError, match=r"tangent of x must have its shape.*\[1\].*\[3\]"):
+    with pytest.raises(ShapeError, match=r"tangent of x must have its shape, \[3\], got \[1\]"):
         lg.jvp(y, x, np.ones(1))
 
 
