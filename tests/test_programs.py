@@ -412,7 +412,7 @@ def test_planned_refuses_lengths_that_do_not_fit(x, lengths, words):
 
 def test_before_the_first_call_lengths_are_asked_for(x):
     f = lg.compile(x * 2)
-    for ask in (f.explain, lambda: f.source, lambda: f.memory):
+    for ask in (lambda: f.source, lambda: f.memory):
         with pytest.raises(
             lg.OptionError, match=r"no lengths.*for n;.*program\.planned\(n=\.\.\.\)"
         ):
