@@ -110,6 +110,5 @@ def symbolic_error(value: Value, what: str, instead: str) -> SymbolicError:
     """Word the refusal of a question that only running the graph can answer."""
     name = label(value)
     return SymbolicError(
-        f"{what} of {name!r} is not known while the graph is built: {instead}\n"
-        f"{_row(value)}"
+        f"{what} of {name!r} is not known while the graph is built: {instead}\n{_row(value)}"
     )

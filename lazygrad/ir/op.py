@@ -73,9 +73,6 @@ class Writes(enum.Enum):
 class Trait(enum.Enum):
     """What passes and schedules may ask of an operation."""
 
-    # Members are unique objects; hashing them by their names would slow every question down.
-    __hash__ = object.__hash__
-
     # Members are single objects; Enum's own hash is a Python call, and traits are asked often.
     __hash__ = object.__hash__
 

@@ -295,7 +295,7 @@ def test_names():
     assert ops.table().get("custom") is None
 
 
-@pytest.mark.parametrize("name", ["v0", "o1", "run", "f0", "cell", "a.b", "getrefcount"])
+@pytest.mark.parametrize("name", ["v0", "o7", "run_0", "f7", "cell", "a.b", "getrefcount"])
 def test_any_name_runs(name):
     x = lg.placeholder((2,), name="x")
     w = lg.Value([1.0, 2.0])

@@ -52,7 +52,9 @@ def test_dtype_casts_the_operands_first():
 def test_dtype_as_numpy_refuses_it():
     with pytest.raises(DTypeError, match=r"np\.add.*: float64 can't become dtype=int64"):
         np.add(Value(X), 1, dtype=np.int64)
-    with pytest.raises(OptionError, match=r"np\.less.*: dtype=float64 is not a dtype of its result"):
+    with pytest.raises(
+        OptionError, match=r"np\.less.*: dtype=float64 is not a dtype of its result"
+    ):
         np.less(Value(X), 1, dtype=np.float64)
 
 
