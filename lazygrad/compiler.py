@@ -302,7 +302,8 @@ def _door(executable: Executable) -> Callable[[dict[str, object]], tuple[Array, 
     lines += ["    except KeyError:", "        return None"]
     lines += [f"    if {' and '.join(tests)}:", f"        return ({''.join(names)})"]
     exec("\n".join(lines), namespace)
-    door: Callable[[dict[str, object]], tuple[Array, ...] | None] = namespace["door"]
+    # Among its own globals the function would outlive its program until garbage is collected.
+    door: Callable[[dict[str, object]], tuple[Array, ...] | None] = namespace.pop("door")
     return door
 
 

@@ -29,6 +29,7 @@ FLOORS = {
     "pairs": 6,
     "compiler": 6,
     "viz": 6,
+    "evaluation": 6,
     "evaluator": 7,
     "testing": 7,
     "linalg": 7,

@@ -120,11 +120,14 @@ class _Emitter:
         source = "\n".join(self.lines) + "\n"
         code = compile(source, self.file, "exec")
         exec(code, self.namespace)
+        # A function that stays among its own globals would keep the arena until the garbage
+        # collector comes by.
+        sections = {name: self.namespace.pop(function) for name, function in functions.items()}
         return Executable(
             self.schedule,
             self.plan,
             self.arrays,
-            {name: self.namespace[function] for name, function in functions.items()},
+            sections,
             source,
             self.step_at_line,
             self.file,

@@ -1,0 +1,352 @@
+"""The runs of one node: its sections, and the snapshot of its most recent forward.
+
+The snapshot (feeds, versions of the variables, random counters) is what backward is run from, as
+often as it is asked for. An evaluation knows its node only weakly, and nodes know the evaluations
+above them only weakly, so that dropping a node frees everything. It knows nothing of the properties
+and methods through which it is reached.
+"""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+import weakref
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from .backends.executable import Executable
+from .backends.interpreter import interpret
+from .errors import (
+    DTypeError,
+    LazygradError,
+    MissingFeedWarning,
+    OptionError,
+    ShapeError,
+    StaleForwardError,
+)
+from .feeds import bind_lengths, feedable, missing_feeds, read_feed, unknown_feed
+from .ir.arrays import cast_array, plain_array
+from .ir.describe import describe, label
+from .ir.graph import Graph
+from .ir.op import Array
+from .ir.value import PLACEHOLDER, Value, placeholder
+from .lengths import is_static, substitute_shape
+from .ops.random import counters_of
+from .pairs import Pair
+from .passes import mode_flags
+from .schedule.steps import Schedule
+from .spec import cotangent_dtype, format_shape
+
+__all__ = ["Evaluation", "latest_gradient", "own", "watching"]
+
+_ticks = itertools.count(1)
+# No user's placeholder can have this name: it holds what no feed can spell.
+_SEED = "\0seed"
+
+
+class Evaluation:
+    """The runs of one node: its pairs, and the snapshot of its most recent forward."""
+
+    def __init__(self, root: Value) -> None:
+        self._root = weakref.ref(root)
+        graph = Graph([root])
+        self.placeholders = graph.placeholders
+        self._variables = [(node, node.cell) for node in graph.variables if node.cell is not None]
+        counters = {id(node) for node in counters_of(graph.nodes)}
+        self._counters = [cell for node, cell in self._variables if id(node) in counters]
+        self._variables = [pair for pair in self._variables if id(pair[0]) not in counters]
+        leaves = [node for node in graph.nodes if node.requires_grad and not node.operands]
+        self._leaves: list[Value] = leaves if root.requires_grad else []
+        self._shown: list[Value] = []
+        self._flags = [node.cell for node in mode_flags(graph) if node.cell is not None]
+        self._variables = [
+            (node, cell) for node, cell in self._variables if cell not in self._flags
+        ]
+        self._pairs: dict[tuple[bool, ...], Pair] = {}
+        self._seeded = False
+        self._modes = self._current_modes()
+        self.schedule: Schedule = self._pair.schedule
+        self._filled: Executable | None = None
+        self._lengths: dict[str, int] = {}
+        self._feeds: dict[str, Array] = {}
+        self._versions: list[int] = []
+        self._counts: list[Array] = []
+        self._seed: Array | None = None
+        self.gradients: dict[int, Any] = {}
+        self.forward_tick = 0
+        self.backward_tick = 0
+        reference = weakref.ref(self)
+        for node in graph.nodes:
+            living = (
+                [] if node._watchers is None else [w for w in node._watchers if w() is not None]
+            )
+            node._watchers = [*living, reference]
+
+    @property
+    def _node(self) -> Value:
+        root = self._root()
+        assert root is not None, "a node holds its evaluation, so it is there"
+        return root
+
+    @property
+    def _pair(self) -> Pair:
+        key = (self._seeded, *self._modes)
+        if key not in self._pairs:
+            root = self._node
+            seed = None
+            if self._seeded:
+                dtype = cotangent_dtype(root.spec.dtype)
+                seed = placeholder(root.spec.shape, dtype=dtype, name=_SEED)
+            self._pairs[key] = Pair(root, self._leaves, self._shown, seed)
+        return self._pairs[key]
+
+    def _current_modes(self) -> tuple[bool, ...]:
+        return tuple([bool(cell.array) for cell in self._flags])
+
+    def forward(self, feeds: Mapping[str, object], missing: str) -> Any:
+        """Take a new snapshot, and run the forward section on it."""
+        if missing not in ("warn", "nan", "raise"):
+            raise OptionError(f'missing must be "warn", "nan" or "raise", got {missing!r}.')
+        modes = self._current_modes()
+        if modes != self._modes or not self._refilled(feeds):
+            self._modes = modes
+            self._feed(feeds, missing)
+        self._versions = [cell.synchronize() for _, cell in self._variables]
+        self._counts = [cell.array.copy() for cell in self._counters]
+        result = self._run("forward")[0]
+        for cell in self._counters:
+            cell.array += 1
+            cell.written()
+        self.forward_tick = next(_ticks)
+        return result
+
+    def _refilled(self, feeds: Mapping[str, object]) -> bool:
+        """Copy feeds where they are of exactly the planned shapes and dtypes; say whether."""
+        if self._filled is None or len(feeds) != len(self._feeds):
+            return False
+        for name, kept in self._feeds.items():
+            data = feeds.get(name)
+            if type(data) is not np.ndarray or data.dtype != kept.dtype or data.shape != kept.shape:
+                return False
+        self.forward_tick = 0
+        for name, kept in self._feeds.items():
+            kept[...] = feeds[name]
+        return True
+
+    def _feed(self, feeds: Mapping[str, object], missing: str) -> None:
+        """Check and copy feeds in full, and plan for their lengths; on an error nothing changes."""
+        known = self.placeholders
+        if not feeds.keys() <= known.keys():
+            known = feedable(Graph([self._node]))
+        for name in feeds:
+            if name not in known:
+                raise unknown_feed(name, known)
+        given = {name: read_feed(known[name], data) for name, data in feeds.items()}
+        lengths = bind_lengths((known[name], array) for name, array in given.items())
+        absent = [node for name, node in self.placeholders.items() if name not in feeds]
+        if absent and missing == "raise":
+            raise missing_feeds(absent, feeds)
+        for node in absent:
+            given[str(node.name)] = _not_a_number(node, lengths, feeds)
+        if absent and missing == "warn":
+            rows = "\n".join(f"  {node.name}: {describe(node)}" for node in absent)
+            names = ", ".join(repr(node.name) for node in absent)
+            warnings.warn(
+                f"no feed for {names}, filled with NaN.\n{rows}", MissingFeedWarning, stacklevel=5
+            )
+        self._fill(self._pair.executable(lengths), given)
+        self._lengths = lengths
+
+    def _fill(self, executable: Executable, given: Mapping[str, Array]) -> None:
+        """Copy feeds into the arrays of an executable, which from now on is the current one.
+
+        Until its forward section has run, as far as an interrupt lets it, there is no forward.
+        """
+        self.forward_tick = 0
+        arrays = {name: executable.arrays[number] for name, number in executable.schedule.feeds}
+        kept: dict[str, Array] = {}
+        for name, array in given.items():
+            kept[name] = arrays[name] if name in arrays else np.empty_like(array)
+            np.copyto(kept[name], array)
+        self._feeds = kept
+        self._filled = executable
+
+    def _run(self, section: str) -> tuple[Any, ...]:
+        executable = self._filled
+        assert executable is not None
+        try:
+            return executable.sections[section]()  # type: ignore[no-any-return]
+        except Exception as error:
+            self.forward_tick = 0
+            failure = executable.failure(error)
+            raise failure from failure.__cause__
+
+    @property
+    def counts(self) -> dict[int, Array]:
+        """The counts of calls that the most recent forward drew with, by the id of their cell."""
+        return {id(cell): count for cell, count in zip(self._counters, self._counts, strict=True)}
+
+    @property
+    def lengths(self) -> Mapping[str, int]:
+        """The named lengths of the most recent forward."""
+        return self._lengths
+
+    def is_current(self) -> bool:
+        """Whether there is a forward, and no variable has changed since."""
+        return self.forward_tick > 0 and self._changed() is None
+
+    def _changed(self) -> Value | None:
+        versions = [cell.synchronize() for _, cell in self._variables]
+        if versions == self._versions:
+            return None
+        pairs = zip(versions, self._versions, strict=True)
+        return self._variables[[now != then for now, then in pairs].index(True)][0]
+
+    def _require_current(self, what: str) -> None:
+        changed = self._changed()
+        if changed is not None:
+            raise StaleForwardError(
+                f"{label(changed)} changed after forward, so {what} would mix old and new values;"
+                f" call forward again first.\n  {label(changed)}: {describe(changed)}"
+            )
+
+    def _rerun(self, what: str) -> None:
+        """Run forward again from the snapshot, in the pair that is wanted now."""
+        self._require_current(what)
+        tick = self.forward_tick
+        self._fill(self._pair.executable(self._lengths), self._feeds)
+        counts = [cell.array.copy() for cell in self._counters]
+        for cell, count in zip(self._counters, self._counts, strict=True):
+            np.copyto(cell.array, count)
+        try:
+            self._run("forward")
+        finally:
+            for cell, count in zip(self._counters, counts, strict=True):
+                np.copyto(cell.array, count)
+        self.forward_tick = tick
+
+    def backward(self, seed: object, accumulate: bool) -> None:
+        """Run the backward section on the snapshot, with the seed given or all ones."""
+        root = self._node
+        if not root.requires_grad:
+            raise DTypeError(
+                f"{label(root)} requires no gradient: no variable below it does.\n"
+                f"  {label(root)}: {describe(root)}"
+            )
+        read = None if seed is None else self._read_seed(seed)
+        if not self.placeholders and not self.is_current():
+            self.forward({}, "raise")
+        elif not self.forward_tick:
+            self.forward({}, "warn")
+        self._require_current("backward")
+        if self._seeded is not (read is not None):
+            self._seeded = read is not None
+            self._rerun("backward")
+        self._seed = read
+        found = self._pull()
+        for leaf in self._leaves:
+            gradient = found.get(id(leaf))
+            before = latest_gradient(leaf) if accumulate else None
+            if gradient is not None and before is not None:
+                gradient = found[id(leaf)] = before + gradient
+            # A leaf keeps its gradient when the node that it came from is dropped.
+            if gradient is not None and not leaf.operands:
+                leaf._gradient = gradient
+        self.gradients = found
+        self.backward_tick = next(_ticks)
+
+    def _pull(self) -> dict[int, Any]:
+        """Run the backward section, and give what it finds by the ids of nodes."""
+        if self._seed is not None and self._filled is not None:
+            for name, number in self._filled.schedule.feeds:
+                if name == _SEED:
+                    np.copyto(self._filled.arrays[number], self._seed)
+        return dict(zip(self._pair.gradient_of, self._run("backward"), strict=True))
+
+    def _read_seed(self, seed: object) -> Array:
+        root = self._node
+        try:
+            array = cast_array(plain_array(seed), cotangent_dtype(root.spec.dtype))
+        except LazygradError as error:
+            text = f"the seed of {label(root)}: {error}\n  {label(root)}: {describe(root)}"
+            raise type(error)(text) from None
+        shape = substitute_shape(root.spec.shape, self._lengths)
+        if not is_static(shape) or array.shape != shape:
+            raise ShapeError(
+                f"the seed of {label(root)} must have its shape, {format_shape(shape)},"
+                f" got {format_shape(array.shape)}.\n  {label(root)}: {describe(root)}"
+            )
+        own: Array = array.copy()
+        return own
+
+    def value_of(self, node: Value) -> Any:
+        """Give a node's value in the most recent forward; it is recomputed if it was not kept."""
+        assert self._filled is not None
+        number = self._pair.readable(self._filled, id(node))
+        if number < 0 and node.op is PLACEHOLDER and node.name in self._feeds:
+            return own(self._feeds[node.name])
+        if number < 0:
+            self._require_current(f"the value of {label(node)}")
+            self._shown.append(node)
+            self._pairs.clear()
+            self._rerun(f"the value of {label(node)}")
+            number = self._pair.readable(self._filled, id(node))
+        if number < 0:
+            # What gets its length in mid-run has no place of its own that outlives the run.
+            with np.errstate(all="ignore"):
+                found = interpret(Graph([node]), self._feeds, self._lengths, self.counts)
+            return own(np.asarray(found[0]))
+        return own(self._filled.arrays[number])
+
+    def peek(self, node: Value) -> Any:
+        """Give a node's value in the most recent forward if it is still there, else None."""
+        if self._filled is None or not self.forward_tick:
+            return None
+        number = self._pair.readable(self._filled, id(node))
+        return None if number < 0 else own(self._filled.arrays[number])
+
+    def gradient_of(self, node: Value) -> Any:
+        """Give a node's gradient in the most recent backward, computing it if it wasn't yet."""
+        if id(node) in self.gradients:
+            return self.gradients[id(node)]
+        if not node.operands or not node.requires_grad:
+            return None
+        what = f"the gradient of {label(node)}"
+        self._require_current(what)
+        if node is self._node:
+            ones = np.ones(np.shape(self.value_of(node)), cotangent_dtype(node.spec.dtype))
+            return own(ones if self._seed is None else self._seed)
+        self._leaves.append(node)
+        self._pairs.clear()
+        self._rerun(what)
+        self.gradients[id(node)] = self._pull().get(id(node))
+        return self.gradients[id(node)]
+
+
+def own(array: Array) -> Any:
+    """Give a value as the caller's own: a NumPy scalar, or a copy."""
+    return array[()] if array.shape == () else array.copy()
+
+
+def _not_a_number(node: Value, lengths: Mapping[str, int], fed: Mapping[str, object]) -> Array:
+    shape = substitute_shape(node.spec.shape, lengths)
+    if not is_static(shape) or node.spec.dtype.kind != "f":
+        raise missing_feeds([node], fed)
+    return np.full(shape, np.nan, node.spec.dtype)
+
+
+def watching(value: Value) -> list[Evaluation]:
+    """List the evaluations of the nodes above *value* that are alive."""
+    found = (watcher() for watcher in value._watchers or ())
+    return [evaluation for evaluation in found if evaluation is not None]
+
+
+def latest_gradient(value: Value) -> Any:
+    """Give the gradient from the most recent backward above *value* if it is there, else None."""
+    if not value.operands:
+        return value._gradient
+    ran = [e for e in watching(value) if e.backward_tick]
+    latest = max(ran, key=lambda e: e.backward_tick, default=None)
+    return None if latest is None else latest.gradients.get(id(value))
