@@ -73,7 +73,15 @@ else:
     ]
 
 # What a training loop doesn't need is imported when it is first asked for.
-_LATER = {"data": "data", "draw": "drawing", "parse": "ir.text", "testing": "testing"}
+_LATER = {
+    "data": "data",
+    "draw": "drawing",
+    "nn": "nn",
+    "optim": "optim",
+    "parse": "ir.text",
+    "testing": "testing",
+    "train": "train",
+}
 public_later("lazygrad.drawing", "draw")
 
 

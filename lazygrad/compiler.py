@@ -20,13 +20,13 @@ from .backends.executable import Executable
 from .backends.numpy import bind
 from .errors import DTypeError, OptionError, ShapeError
 from .feeds import bind_lengths, feedable, missing_feeds, read_feed, unknown_feed
-from .ir.describe import label, worded
+from .ir.describe import describe, label, worded
 from .ir.graph import Graph, ancestors
 from .ir.op import Array
 from .ir.value import VARIABLE, Value
 from .lengths import Length
 from .ops.random import counters_of
-from .passes import optimize, settle_mode
+from .passes import optimize, settle_mode, take_updates
 from .report import Memory, explain_table, memory_of, outline_table, profile_table
 from .schedule.buffers import plan
 from .schedule.lower import lower
@@ -89,12 +89,14 @@ class Program:
         pairs = _with_counters(nodes, pairs)
         self.graph = Graph([*nodes, *(new for _, new in pairs)])
         self._placeholders = self.graph.placeholders
-        optimized = optimize(settle_mode(self.graph, self.train))
+        settled, found = take_updates(settle_mode(self.graph, self.train))
+        optimized = optimize(settled)
         count = len(nodes)
+        updated = [*(old for old, _ in pairs), *found]
         lowered = lower(
             optimized,
             [("run", optimized.outputs[:count])],
-            [(old, new) for (old, _), new in zip(pairs, optimized.outputs[count:], strict=True)],
+            _one_update_each(list(zip(updated, optimized.outputs[count:], strict=True))),
         )
         self.optimized = optimized
         self.schedule: Schedule = lowered.schedule
@@ -376,6 +378,18 @@ def _with_counters(
     own = {id(old) for old, _ in pairs}
     counters = counters_of(ancestors([*outputs, *(new for _, new in pairs)]))
     return [*pairs, *((node, node + 1) for node in counters if id(node) not in own)]
+
+
+def _one_update_each(pairs: list[tuple[Value, Value]]) -> list[tuple[Value, Value]]:
+    """Refuse a variable that both the user's updates and the graph write."""
+    seen: set[int] = set()
+    for old, _ in pairs:
+        if id(old) in seen:
+            raise OptionError(
+                f"{label(old)} is updated by the graph and by updates=.\n  {describe(old)}"
+            )
+        seen.add(id(old))
+    return pairs
 
 
 def _shown(thing: object) -> str:

@@ -30,7 +30,7 @@ from .feeds import bind_lengths, feedable, missing_feeds, read_feed, unknown_fee
 from .ir.arrays import cast_array, plain_array
 from .ir.describe import describe, label
 from .ir.graph import Graph
-from .ir.op import Array
+from .ir.op import Array, Trait
 from .ir.value import PLACEHOLDER, Value, placeholder
 from .lengths import is_static, substitute_shape
 from .ops.random import counters_of
@@ -61,8 +61,12 @@ class Evaluation:
         self._leaves: list[Value] = leaves if root.requires_grad else []
         self._shown: list[Value] = []
         self._flags = [node.cell for node in mode_flags(graph) if node.cell is not None]
+        # What runs write themselves doesn't make a forward stale.
+        written = {id(n.operands[1]) for n in graph.nodes if Trait.UPDATES in n.op.traits}
         self._variables = [
-            (node, cell) for node, cell in self._variables if cell not in self._flags
+            (node, cell)
+            for node, cell in self._variables
+            if cell not in self._flags and id(node) not in written
         ]
         self._pairs: dict[tuple[bool, ...], Pair] = {}
         self._seeded = False
@@ -119,8 +123,17 @@ class Evaluation:
         for cell in self._counters:
             cell.array += 1
             cell.written()
+        self._update()
         self.forward_tick = next(_ticks)
         return result
+
+    def _update(self) -> None:
+        """Let variables take on what the graph gives them, all of them from the old values."""
+        assert self._filled is not None
+        arrays = self._filled.arrays
+        taken = [(cell, arrays[number].copy()) for cell, number in self._pair.updates]
+        for cell, array in taken:
+            cell.write(array)
 
     def _refilled(self, feeds: Mapping[str, object]) -> bool:
         """Copy feeds where they are of exactly the planned shapes and dtypes; say whether."""

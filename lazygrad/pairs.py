@@ -15,7 +15,7 @@ from .backends.numpy import bind
 from .ir.cell import Cell
 from .ir.graph import Graph, ancestors
 from .ir.value import Value
-from .passes import optimize, settle_mode
+from .passes import optimize, settle_mode, take_updates
 from .schedule.buffers import plan
 from .schedule.lower import lower
 from .schedule.steps import Schedule
@@ -56,14 +56,23 @@ class Pair:
             id(leaf) for leaf, g in zip(leaves, found, strict=False) if g is not None
         ]
         # The nodes below the root come along, so that the schedule's numbers for them are known.
-        graph = optimize(settle_mode(Graph([root, *gradients, *inner]), None))
         count = 1 + len(gradients)
-        tracked = dict(zip(map(id, inner), graph.outputs[count:], strict=True))
+        settled = settle_mode(Graph([root, *gradients, *inner]), None)
+        whole, updated = take_updates(settled, live=count)
+        graph = optimize(whole)
+        tracked = dict(zip(map(id, inner), graph.outputs[count:], strict=False))
+        new = graph.outputs[count + len(inner) :]
         lowered = lower(
             graph,
             [("forward", graph.outputs[:1]), ("backward", graph.outputs[1:count])],
-            kept=[tracked[id(node)] for node in (root, *shown)],
+            kept=[*(tracked[id(node)] for node in (root, *shown)), *new],
         )
+        self.updates = [
+            (variable.cell, lowered.number_of[id(node)])
+            for variable, node in zip(updated, new, strict=True)
+            if variable.cell is not None
+        ]
+        """Cells that a forward writes when it has run, and the numbers of their new values."""
         self.schedule: Schedule = lowered.schedule
         self.fed = lowered.placeholders
         self.cells: list[Cell] = [node.cell for node in lowered.variables if node.cell is not None]

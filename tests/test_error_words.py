@@ -191,6 +191,7 @@ BAD = {
     "vsplit": (lambda: lg.vsplit(v, 2), ShapeError, "float64[4]", "v"),
     "vstack": (lambda: lg.vstack([x, v]), ShapeError, "3 and operand 1 has 4", "x", "v"),
     "where": (lambda: lg.where(b, x, v), ShapeError, "[4]", "b", "x", "v"),
+    "with_update": (lambda: lg.with_update(x, w, x), ShapeError, "[2, 3]", "x", "w"),
 }
 
 # Their first argument is no node, or they take none; the last two are other names of a function.

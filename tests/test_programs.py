@@ -568,3 +568,19 @@ def test_a_dropped_program_frees_everything(x):
         assert seen() is None
     finally:
         gc.enable()
+
+
+def test_a_dropped_program_frees_its_arrays_without_the_garbage_collector(x):
+    doubled = x * 2
+    _, ys = lg.scan(lambda s, row: (s + row, s * row), lg.Value(np.zeros(3)), x)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(3):
+            lg.compile([doubled, ys])(x=DATA)
+        loss = (lg.Value([1.0, 2.0]) ** 2).sum()
+        loss.backward()
+        del loss
+        assert gc.collect() == 0
+    finally:
+        gc.enable()

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from ..errors import DisconnectedError, DTypeError, OptionError, ShapeError
 from ..ir.describe import describe, label, worded
-from ..ir.value import Value, as_value, constant, with_gradients
+from ..ir.value import Value, as_value, constant, originating, with_gradients
 from ..lengths import same
 from ..ops.arithmetic import astype
 from ..ops.shape import broadcast_to
@@ -86,6 +86,12 @@ def filled(spec: Spec, number: float) -> Value:
     return broadcast_to(constant(number, dtype=cotangent_dtype(spec.dtype)), spec.shape)
 
 
+def _zeros_from(origin: Value, spec: Spec) -> Value:
+    """Give the zeros of a derivative of *origin*, which knows what may be fed."""
+    with originating(origin):
+        return filled(spec, 0.0)
+
+
 def seed_for(node: Value, seed: object, what: str) -> Value:
     """Read a user's cotangent or tangent for *node*: its shape, its cotangent dtype."""
     given = as_value(seed)
@@ -141,7 +147,10 @@ def vjp(outputs: Leaves, wrt: Leaves, cotangents: object, *, unused: str = "rais
         )
     return unflatten(
         wrt,
-        [filled(leaf.spec, 0.0) if g is None else g for leaf, g in zip(leaves, found, strict=True)],
+        [
+            _zeros_from(results[0], leaf.spec) if g is None else g
+            for leaf, g in zip(leaves, found, strict=True)
+        ],
     )
 
 
@@ -192,7 +201,7 @@ def jvp(outputs: Leaves, wrt: Leaves, tangents: object) -> Structured:
     return unflatten(
         outputs,
         [
-            filled(node.spec, 0.0) if t is None else t
+            _zeros_from(node, node.spec) if t is None else t
             for node, t in zip(results, found, strict=True)
         ],
     )

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..errors import OptionError, ShapeError
 from ..ir.describe import worded
-from ..ir.value import Value, constant
+from ..ir.value import Value, constant, originating
 from ..lengths import Dim
 from ..ops.arithmetic import astype
 from ..ops.shape import reshape
@@ -57,11 +57,19 @@ def jacobian(y: Value, wrt: Leaves, *, mode: str | None = None) -> Any:
     """
     if mode not in (None, "reverse", "forward"):
         raise OptionError(f'jacobian: mode must be "reverse", "forward" or None, got {mode!r}.')
+    if not isinstance(y, Value):
+        raise OptionError(f"jacobian: y must be a node, got {type(y).__name__}.")
     leaves = flatten(wrt, "wrt")
     return unflatten(wrt, [_jacobian(y, leaf, mode) for leaf in leaves])
 
 
 def _jacobian(y: Value, x: Value, mode: str | None) -> Value:
+    # A constant matrix has no placeholder left, but knows by its origin what may be fed.
+    with originating(y):
+        return _matrix(y, x, mode)
+
+
+def _matrix(y: Value, x: Value, mode: str | None) -> Value:
     rows, columns = product(y.spec.shape), product(x.spec.shape)
     if mode is None:
         mode = "reverse"
@@ -103,6 +111,8 @@ def hessian(y: Value, wrt: Leaves) -> Any:
     Value(data=[[ 6.  0.]
      [ 0. 12.]], grad=None)
     """
+    if not isinstance(y, Value):
+        raise OptionError(f"hessian: y must be a node, got {type(y).__name__}.")
     if y.spec.shape != ():
         raise ShapeError(f"hessian: y must be one number, got {y.spec}; give its sum.")
     leaves = flatten(wrt, "wrt")

@@ -88,7 +88,9 @@ class ArrayMethods:
         quotient, rest = call("divmod", other, self)
         return quotient, rest
 
-    def __pow__(self, other: object) -> Value:
+    def __pow__(self, other: object, modulus: object = None) -> Value:
+        if modulus is not None:
+            raise TypeError("pow of a node takes no modulus; write x ** y % modulus.")
         return build("power", self, other)
 
     def __rpow__(self, other: object) -> Value:
@@ -231,6 +233,11 @@ class ArrayMethods:
 
     def __int__(self) -> int:
         return int(np.asarray(call("concrete", self, "int")).item())
+
+    def __format__(self, text: str) -> str:
+        if not text:
+            return str(self)
+        return format(np.asarray(call("concrete", self, "number")).item(), text)
 
     def item(self) -> Any:
         """Give the value of a single-element node as a Python number."""

@@ -86,6 +86,8 @@ class Trait(enum.Enum):
     NEEDS_CONTIGUOUS = "is a view only of an operand that lies in row-major order"
     STATEFUL = "two equal nodes may give different results: never merged, never folded"
     DRAWS = "a random draw, whose operand 0 counts the calls"
+    SWITCHES = "gives operand 1 in training mode, else operand 2; operand 0 is the mode's flag"
+    UPDATES = "gives operand 0, and lets variable operand 1 take on operand 2 when a run ends"
     LOOPS = "runs the graph in its attribute body once per step"
     DATA_SHAPED = "its result's lengths are known only when it has run"
 

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..errors import DTypeError
-from ..ir.op import OUT, Array, Call, In, Operand, Writes, public
+from ..errors import DTypeError, OptionError
+from ..ir.op import OUT, Array, Call, In, Operand, Trait, Writes, public
 from ..ir.value import Value, as_value, weak_operands
 from ..spec import Spec, require_same_shape
 from .arithmetic import zeros_like
 from .batching import batch_by_broadcasting, repeated
 from .forms import NodeFunction, elementwise, general
 
-__all__ = ["by_mode", "stop_gradient"]
+__all__ = ["by_mode", "stop_gradient", "with_update"]
 
 _stop_gradient = general(
     "stop_gradient",
@@ -93,6 +93,7 @@ _by_mode: NodeFunction = general(
         lambda t, y, flag, train, evaluate: _by_mode(flag, zeros_like(t), t),
     ),
     batch=_batched_switch,
+    traits=(Trait.SWITCHES,),
     family="control",
     doc="One value when training, another otherwise.",
 )
@@ -112,3 +113,42 @@ def by_mode(train: Operand, evaluate: Operand, *, flag: Operand = False) -> Valu
     np.float64(20.0)
     """
     return _by_mode(as_value(flag), *weak_operands((train, evaluate)))
+
+
+def _update_infer(value: Spec, variable: Spec, new: Spec) -> Spec:
+    require_same_shape(variable.shape, new.shape, "the new value needs the variable's shape")
+    if variable.dtype != new.dtype:
+        raise DTypeError(f"the variable is {variable.dtype.name}, its new value {new.dtype.name}.")
+    return value
+
+
+_with_update = general(
+    "with_update",
+    lambda value, variable, new: value,
+    infer=_update_infer,
+    vjp=(lambda g, y, value, variable, new: g, None, None),
+    jvp=(lambda t, y, value, variable, new: t, None, None),
+    writes=Writes.VIEW,
+    traits=(Trait.UPDATES,),
+    family="control",
+    doc="The first operand; the variable takes on its new value when the run ends.",
+)
+
+
+@public
+def with_update(value: Operand, variable: Value, new: Operand) -> Value:
+    """Give *value*, and let *variable* take on *new* at the end of each run that it is part of.
+
+    Running statistics are kept this way: in a program the update joins the others, once per call;
+    ``forward`` does it once per forward, never when something is recomputed. Looking at ``.data``
+    updates nothing. It can't stand inside the body of a loop.
+
+    >>> total = Value(0.0)
+    >>> x = placeholder((), name="x")
+    >>> program = compile(with_update(x, total, total + x))
+    >>> program(x=2.0), program(x=3.0), total.data
+    (np.float64(2.0), np.float64(3.0), array(5.))
+    """
+    if not isinstance(variable, Value) or variable.cell is None:
+        raise OptionError("with_update: only a variable can be updated.")
+    return _with_update(as_value(value), variable, as_value(new))

@@ -30,7 +30,12 @@ _REDUCTIONS: Mapping[np.ufunc, str] = {
     np.logical_and: "all",
     np.logical_or: "any",
 }
-_ACCUMULATIONS: Mapping[np.ufunc, str] = {np.add: "cumsum", np.multiply: "cumprod"}
+_ACCUMULATIONS: Mapping[np.ufunc, str] = {
+    np.add: "cumsum",
+    np.multiply: "cumprod",
+    np.maximum: "cummax",
+    np.minimum: "cummin",
+}
 _REASONS: Mapping[np.ufunc, str] = {np.isnat: " Nodes hold no dates or times."}
 _DEFAULTS: Mapping[str, object] = {
     "casting": "same_kind",

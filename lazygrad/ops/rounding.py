@@ -226,12 +226,30 @@ _exponent = elementwise(
     diff=None,
     doc="The exponent of x as a mantissa below 1 times a power of two.",
 )
-ldexp: NodeFunction = elementwise(
+
+
+def _ldexp_rule(t: Value, z: Value, x: Value, n: Value) -> Value:
+    return _ldexp(t, n)
+
+
+_ldexp: NodeFunction = elementwise(
     "ldexp",
     np.ldexp,
-    diff=(lambda t, z, x, n: ldexp(t, n), None),
+    diff=(_ldexp_rule, None),
     doc="The first value times 2 to the power of the second, an integer.",
 )
+
+
+@implements(np.ldexp)
+def ldexp(x1: Operand, x2: Operand) -> Value:
+    """Give *x1* times 2 to the power of *x2*, an integer.
+
+    >>> ldexp(Value([1.0, 3.0]), 2)
+    Value(data=[ 4. 12.], grad=None)
+    """
+    # A Python integer would take on the dtype of what it scales.
+    exponent = np.int_(x2) if type(x2) is int else x2
+    return _ldexp(x1, exponent)
 
 
 @implements(np.frexp)

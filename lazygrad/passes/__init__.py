@@ -1,6 +1,6 @@
 """What makes a graph smaller without changing what it computes."""
 
-from .mode import mode_flags, settle_mode
+from .mode import mode_flags, settle_mode, take_updates
 from .pipeline import EXACT_PASSES, FAST_PASSES, PASSES, Pass, optimize, pipeline
 
 __all__ = [
@@ -12,4 +12,5 @@ __all__ = [
     "optimize",
     "pipeline",
     "settle_mode",
+    "take_updates",
 ]

@@ -1,16 +1,18 @@
-"""Settle the mode: keep the branch of training or that of evaluation, and forget the other."""
+"""What depends on how a graph is run: the branch of its mode, and updates on the way."""
 
 from __future__ import annotations
 
-from ..ir.graph import Graph
+from ..errors import OptionError
+from ..ir.describe import describe, label
+from ..ir.graph import Graph, ancestors
 from ..ir.op import Trait
 from ..ir.value import CONSTANT, PLACEHOLDER, VARIABLE, Value, make
 
-__all__ = ["mode_flags", "settle_mode"]
+__all__ = ["mode_flags", "settle_mode", "take_updates"]
 
 
 def _is_switch(node: Value) -> bool:
-    return node.op.name == "by_mode"
+    return Trait.SWITCHES in node.op.traits
 
 
 def _inside(loop: Value) -> dict[int, Value]:
@@ -74,3 +76,47 @@ def _flag(flag: Value) -> bool:
     if flag.op is VARIABLE and flag.cell is not None:
         return bool(flag.cell.array)
     return flag.op is CONSTANT and bool(flag.attrs["value"])
+
+
+def take_updates(graph: Graph, live: int | None = None) -> tuple[Graph, list[Value]]:
+    """Take the updates of variables out of the way: give their variables, and the graph without.
+
+    The new values follow the graph's own results, in the order of the variables. Updates count
+    below the first *live* results, by default all. Raises OptionError where a variable is updated
+    twice, or in the body of a loop.
+
+    >>> from lazygrad.ir.value import Value
+    >>> from lazygrad.ops import with_update
+    >>> x, total = Value(shape=(3,), name="x"), Value([0.0] * 3, name="total")
+    >>> taken, variables = take_updates(Graph([with_update(x * 2, total, x)]))
+    >>> [node.op.name for node in taken.outputs], [variable.name for variable in variables]
+    (['multiply', 'placeholder'], ['total'])
+    """
+    found: dict[int, tuple[Value, Value]] = {}
+    for node in graph.nodes if live is None else ancestors(graph.outputs[:live]):
+        if Trait.LOOPS in node.op.traits and _updates_inside(node.attrs["body"]):
+            raise OptionError(f"a loop's body can't update variables.\n  {describe(node)}")
+        if Trait.UPDATES not in node.op.traits:
+            continue
+        _, variable, new = node.operands
+        if found.setdefault(id(variable), (variable, new))[1] is not new:
+            raise OptionError(
+                f"{label(variable)} is updated twice in one graph.\n  {describe(variable)}"
+            )
+    if not found:
+        return graph, []
+    extended = Graph(
+        [*graph.outputs, *(new for _, new in found.values())], graph.inputs, graph.assumptions
+    )
+    taken = extended.rebuild(
+        lambda node: node.operands[0] if Trait.UPDATES in node.op.traits else node
+    )
+    return taken, [variable for variable, _ in found.values()]
+
+
+def _updates_inside(body: Graph) -> bool:
+    return any(
+        Trait.UPDATES in node.op.traits
+        or (Trait.LOOPS in node.op.traits and _updates_inside(node.attrs["body"]))
+        for node in body.nodes
+    )

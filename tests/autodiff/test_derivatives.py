@@ -428,3 +428,19 @@ def test_an_index_operand_alone_gives_no_tangent(x):
     assert push_forward([y], [by], [lg.constant(1.0)]) == [None]
     with pytest.raises(DisconnectedError):
         lg.grad(y, by)
+
+
+@pytest.mark.parametrize(
+    "derivative",
+    [
+        lambda y, x: lg.grad(y, lg.Value([1.0, 2.0, 3.0]), unused="zero"),
+        lambda y, x: lg.grad(lg.grad(y, x), x, unused="zero"),
+        lambda y, x: lg.hvp(y, x, [1.0, 1.0, 1.0]),
+        lambda y, x: lg.jvp(lg.grad(y, x), x, [1.0, 1.0, 1.0]),
+    ],
+)
+def test_zeros_still_take_the_feeds_of_what_they_are_derived_from(derivative):
+    x = lg.placeholder((3,), name="x")
+    program = lg.compile(derivative((x * [1.0, 2.0, 3.0]).sum(), x))
+    np.testing.assert_array_equal(program(x=np.ones(3)), np.zeros(3))
+    np.testing.assert_array_equal(program(), np.zeros(3))

@@ -261,3 +261,20 @@ def test_what_is_refused():
         lg.jacobian(x, x, mode="backward")
     with pytest.raises(ShapeError, match=r"hessian.*: y must be one number"):
         lg.hessian(x, x)
+
+
+@pytest.mark.parametrize("mode", ["forward", "reverse"])
+def test_constant_matrices_take_the_feeds_of_what_they_are_derived_from(mode):
+    x = lg.placeholder((3,), name="x")
+    jacobian = lg.compile(lg.jacobian(2 * x, x, mode=mode))
+    np.testing.assert_array_equal(jacobian(x=np.ones(3)), 2 * np.eye(3))
+    hessian = lg.compile(lg.hessian((2 * x).sum(), x))
+    np.testing.assert_array_equal(hessian(x=np.ones(3)), np.zeros((3, 3)))
+
+
+def test_matrices_of_what_is_no_node_are_refused():
+    x = lg.Value([1.0, 2.0])
+    with pytest.raises(lg.OptionError, match=r"jacobian.*: y must be a node, got float"):
+        lg.jacobian(3.0, x)
+    with pytest.raises(lg.OptionError, match=r"hessian.*: y must be a node, got float"):
+        lg.hessian(3.0, x)

@@ -448,6 +448,14 @@ def _random_draw(rng: np.random.Generator) -> list[Case]:
 # Control
 
 
+@sample("with_update")
+def _with_update(rng: np.random.Generator) -> list[Case]:
+    return [
+        ([rng.standard_normal(shape), rng.standard_normal(2), rng.standard_normal(2)], {})
+        for shape in ((3, 4), (), (0, 4))
+    ]
+
+
 @sample("by_mode")
 def _by_mode(rng: np.random.Generator) -> list[Case]:
     return [

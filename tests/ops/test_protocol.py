@@ -107,6 +107,13 @@ def test_accumulate(ufunc):
         ufunc.accumulate(Value(1.0))
 
 
+@pytest.mark.parametrize("ufunc", [np.maximum, np.minimum])
+def test_accumulate_of_extremes(ufunc):
+    for axis in (0, 1):
+        found = run(ufunc.accumulate(Value(X), axis=axis))
+        np.testing.assert_array_equal(found, ufunc.accumulate(X, axis=axis))
+
+
 @pytest.mark.parametrize("ufunc", [np.add, np.less, np.arctan2, np.power])
 def test_outer(ufunc):
     y = np.array([1.0, 2.0])
@@ -125,8 +132,8 @@ def test_methods_without_meaning_are_named():
         np.add.reduceat(x, [0, 1])
     with pytest.raises(TypeError, match=r"np\.add\.at has no meaning.*x\.at\[index\]\.add"):
         np.add.at(x, [0], 1.0)
-    with pytest.raises(TypeError, match=r"np\.maximum\.accumulate has no meaning"):
-        np.maximum.accumulate(x)
+    with pytest.raises(TypeError, match=r"np\.subtract\.accumulate has no meaning"):
+        np.subtract.accumulate(x)
 
 
 def test_arrays_on_the_left():

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+import lazygrad as lg
 from lazygrad.autodiff import grad
 from lazygrad.backends.interpreter import interpret
 from lazygrad.errors import DisconnectedError, DTypeError, OptionError
@@ -204,3 +205,13 @@ def test_discrete_functions():
     for y in (np.nextafter(x, 5.0), np.spacing(x)):
         with pytest.raises(DisconnectedError):
             grad(y, x)
+
+
+def test_ldexp_takes_python_integers():
+    x = Value(np.array([1.0, 3.0], np.float32))
+    for y in (np.ldexp(x, 2), lg.ldexp(x, 2)):
+        assert y.dtype == np.float32
+        np.testing.assert_array_equal(run(y)[0], [4, 12])
+    np.testing.assert_array_equal(run(grad(np.ldexp(x, 2), x))[0], [4, 4])
+    with pytest.raises(DTypeError, match="there is no ldexp of"):
+        np.ldexp(x, 1.5)

@@ -200,3 +200,18 @@ def test_questions_about_shapes_and_dtypes_are_answered(x, rows):
     assert np.shape(rows)[1] == 3
     assert np.result_type(x, np.float32) == np.float64
     assert not np.iscomplexobj(x)
+
+
+def test_a_number_that_is_known_is_formatted():
+    x = lg.Value([1.0, 2.5])
+    assert f"{x.sum():.2f}" == "3.50"
+    assert f"{x}" == str(x)
+    with pytest.raises(lg.ShapeError, match="only a value with one element converts"):
+        f"{x:.2f}"
+    with pytest.raises(lg.SymbolicError, match="it depends on feeds"):
+        f"{lg.placeholder((), name='y'):.2f}"
+
+
+def test_pow_with_a_modulus_says_what_to_write():
+    with pytest.raises(TypeError, match=r"write x \*\* y % modulus"):
+        pow(lg.Value([2, 3]), 2, 5)

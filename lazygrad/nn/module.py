@@ -1,0 +1,241 @@
+"""What all layers have in common: parameters found by name, modes, and a readable form.
+
+A module holds variables and other modules and writes expressions; it computes nothing itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from ..errors import OptionError
+from ..ir.value import Value, scope, variable
+from ..ops import by_mode
+
+if TYPE_CHECKING:
+    from ..spec import DTypeLike
+
+__all__ = ["Module", "buffer", "generator", "parameter"]
+
+_Self = TypeVar("_Self", bound="Module")
+
+
+def parameter(data: object, *, dtype: DTypeLike | None = np.float32) -> Value:
+    """Make a variable that training changes; float32 unless another dtype is asked for.
+
+    >>> parameter([1.0, 2.0]).dtype
+    dtype('float32')
+    """
+    return variable(data, dtype=dtype)
+
+
+def buffer(data: object, *, dtype: DTypeLike | None = np.float32) -> Value:
+    """Make a variable that belongs to a module's state but has no gradient: a running statistic."""
+    made = variable(data, dtype=dtype)
+    made.requires_grad = False
+    return made
+
+
+class Module:
+    """Base of layers and models: subclass it, fill attributes in ``__init__``, write ``__call__``.
+
+    Parameters, buffers and submodules are found in attributes, and in lists, tuples and
+    dictionaries of them, however nested; their names are the paths that lead to them.
+
+    Examples
+    --------
+    >>> class Scale(Module):
+    ...     def __init__(self) -> None:
+    ...         self.factor = parameter(2.0)
+    ...
+    ...     def forward(self, x):
+    ...         return self.factor * x
+    >>> dict(Scale().named_parameters())
+    {'factor': Value(data=2.0, grad=None)}
+    """
+
+    _mode: Value
+
+    def forward(self, *operands: Any, **options: Any) -> Any:
+        """Write the layer's expression; subclasses say how."""
+        raise OptionError(
+            f"{type(self).__name__} doesn't say how it is applied: it has no forward."
+        )
+
+    def __call__(self, *operands: Any, **options: Any) -> Any:
+        """Write the layer's expression, grouped under the layer's name."""
+        self._name_state()
+        with scope(self.scope_name()):
+            return self.forward(*operands, **options)
+
+    def scope_name(self) -> str:
+        """Give the name under which the layer's nodes are grouped in text and pictures."""
+        return type(self).__name__
+
+    @property
+    def mode(self) -> Value:
+        """The bool variable that says whether this module is in training mode; a new one trains."""
+        if "_mode" not in self.__dict__:
+            flag = variable(True, name="training")
+            self.__dict__["_mode"] = flag
+        return self.__dict__["_mode"]  # type: ignore[no-any-return]
+
+    @property
+    def training(self) -> bool:
+        """Whether ``forward`` of nodes made by this module runs its training branch."""
+        return bool(self.mode.data)
+
+    def by_mode(self, train: Any, evaluate: Any) -> Value:
+        """Give one value in training mode and another otherwise; programs settle the mode."""
+        return by_mode(train, evaluate, flag=self.mode)
+
+    def train(self: _Self, mode: bool = True) -> _Self:
+        """Put this module and all below it into training mode, or with False out of it."""
+        for _, module in self.named_modules():
+            module.mode.data = bool(mode)
+        return self
+
+    def eval(self: _Self) -> _Self:
+        """Put this module and all below it into evaluation mode."""
+        return self.train(False)
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """Give the modules directly inside this one, with the paths that lead to them."""
+        for path, entry in _entries(self):
+            if isinstance(entry, Module):
+                yield path, entry
+
+    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
+        """Give this module and all below it with their full paths, each once."""
+        seen: set[int] = set()
+        stack: list[tuple[str, Module]] = [(prefix, self)]
+        while stack:
+            path, module = stack.pop()
+            if id(module) in seen:
+                continue
+            seen.add(id(module))
+            yield path, module
+            below = [(_joined(path, name), child) for name, child in module.named_children()]
+            stack.extend(reversed(below))
+
+    def named_variables(self) -> Iterator[tuple[str, Value]]:
+        """Give parameters and buffers with their full paths, each once."""
+        seen: set[int] = set()
+        for path, module in self.named_modules():
+            for name, entry in _entries(module):
+                if isinstance(entry, Value) and entry.cell is not None and id(entry) not in seen:
+                    seen.add(id(entry))
+                    yield _joined(path, name), entry
+
+    def named_parameters(self) -> Iterator[tuple[str, Value]]:
+        """Give the variables that require a gradient, and those that were frozen, by full path."""
+        for path, entry in self.named_variables():
+            if entry.requires_grad or id(entry) in self._frozen():
+                yield path, entry
+
+    def named_buffers(self) -> Iterator[tuple[str, Value]]:
+        """Give the variables that were never trained, by full path."""
+        frozen = self._frozen()
+        for path, entry in self.named_variables():
+            if not entry.requires_grad and id(entry) not in frozen:
+                yield path, entry
+
+    def parameters(self) -> list[Value]:
+        """List the parameters, frozen ones included."""
+        return [entry for _, entry in self.named_parameters()]
+
+    def trainable_parameters(self) -> list[Value]:
+        """List the parameters that require a gradient."""
+        return [entry for entry in self.parameters() if entry.requires_grad]
+
+    def state(self) -> dict[str, Value]:
+        """Give every parameter and buffer by its full path."""
+        return dict(self.named_variables())
+
+    def freeze(self: _Self) -> _Self:
+        """Keep the parameters of this module and all below it from being trained.
+
+        Graphs that are already written are not changed; freeze before writing the loss.
+        """
+        for _, module in self.named_modules():
+            for _, entry in _entries(module):
+                if isinstance(entry, Value) and entry.requires_grad:
+                    module.__dict__.setdefault("_frozen_here", []).append(entry)
+                    entry.requires_grad = False
+        return self
+
+    def unfreeze(self: _Self) -> _Self:
+        """Let the parameters that were frozen be trained again."""
+        for _, module in self.named_modules():
+            for entry in module.__dict__.pop("_frozen_here", []):
+                entry.requires_grad = True
+        return self
+
+    def _frozen(self) -> set[int]:
+        return {
+            id(entry)
+            for _, module in self.named_modules()
+            for entry in module.__dict__.get("_frozen_here", ())
+        }
+
+    def apply(self: _Self, function: Callable[[Module], object]) -> _Self:
+        """Call *function* with every module below this one, and then with this one."""
+        for _, module in reversed(list(self.named_modules())):
+            function(module)
+        return self
+
+    def count_parameters(self, *, trainable: bool = False) -> int:
+        """Count the numbers in all parameters, or in those that are trained."""
+        chosen = self.trainable_parameters() if trainable else self.parameters()
+        return sum(int(np.prod(entry.data.shape)) for entry in chosen)
+
+    def zero_grad(self) -> None:
+        """Do nothing: each backward stands alone, so there is nothing to zero."""
+
+    def _name_state(self) -> None:
+        """Name variables that have no name yet after the attributes that hold them."""
+        for name, entry in _entries(self):
+            if isinstance(entry, Value) and entry.cell is not None and entry.name is None:
+                entry.name = name
+
+    def extra_repr(self) -> str:
+        """Say what a repr shows between the parentheses: sizes and options."""
+        return ""
+
+    def __repr__(self) -> str:
+        children = list(self.named_children())
+        head = f"{type(self).__name__}({self.extra_repr()}"
+        if not children:
+            return head + ")"
+        rows = [f"  ({name}): " + repr(child).replace("\n", "\n  ") for name, child in children]
+        return "\n".join([head, *rows, ")"])
+
+
+def _joined(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _entries(module: Module) -> Iterator[tuple[str, object]]:
+    """Give the variables and modules in a module's attributes, lists and dictionaries."""
+    stack: list[tuple[str, object]] = [
+        (name, entry) for name, entry in reversed(module.__dict__.items()) if name[0] != "_"
+    ]
+    while stack:
+        path, entry = stack.pop()
+        if isinstance(entry, (Value, Module)):
+            yield path, entry
+        elif isinstance(entry, Mapping):
+            stack.extend(reversed([(f"{path}.{key}", inner) for key, inner in entry.items()]))
+        elif isinstance(entry, (list, tuple)):
+            stack.extend(reversed([(f"{path}.{i}", inner) for i, inner in enumerate(entry)]))
+
+
+def generator(seed: int | np.random.Generator) -> np.random.Generator:
+    """Give NumPy's generator for a seed; a generator stays itself and goes on.
+
+    >>> generator(0).integers(10) == generator(0).integers(10)
+    np.True_
+    """
+    return seed if isinstance(seed, np.random.Generator) else np.random.default_rng(seed)
