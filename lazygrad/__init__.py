@@ -15,6 +15,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+import numpy
+
 from . import (
     autodiff,
     errors,
@@ -27,7 +29,7 @@ from .autodiff import *
 from .compiler import Program as Program, compile as compile
 from .errors import *
 from .ir.graph import Graph as Graph
-from .ir.op import public_later
+from .ir.op import NUMPY_FUNCTIONS, public_later
 from .ir.value import (
     Value as Value,
     constant as constant,
@@ -87,6 +89,10 @@ public_later("lazygrad.drawing", "draw")
 
 def __getattr__(name: str) -> object:
     if name not in _LATER:
+        # NumPy's other names of a function, such as abs for absolute, are names of ours too.
+        meaning = NUMPY_FUNCTIONS.get(getattr(numpy, name, None))
+        if meaning is not None:
+            return meaning
         raise AttributeError(f"module 'lazygrad' has no attribute {name!r}")
     module = import_module(f".{_LATER[name]}", __name__)
     return getattr(module, name, module)

@@ -30,8 +30,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     if options.command == "demo":
-        options.output.mkdir(parents=True, exist_ok=True)
-        demo.main(options.output, options.epochs, options.quiet)
+        try:
+            options.output.mkdir(parents=True, exist_ok=True)
+            demo.main(options.output, options.epochs, options.quiet)
+        except OSError as error:
+            parser.exit(1, f"lazygrad demo: can't write the graph: {error}\n")
     elif options.command == "info":
         print("\n".join(_facts()))
     else:

@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from .autodiff.derivatives import filled
+from .autodiff.reverse import pull_back
 from .backends.executable import Executable
 from .backends.interpreter import interpret
 from .errors import (
@@ -29,13 +31,13 @@ from .errors import (
 from .feeds import bind_lengths, feedable, missing_feeds, read_feed, unknown_feed
 from .ir.arrays import cast_array, plain_array
 from .ir.describe import describe, label
-from .ir.graph import Graph
+from .ir.graph import Graph, ancestors
 from .ir.op import Array, Trait
-from .ir.value import PLACEHOLDER, Value, placeholder
+from .ir.value import PLACEHOLDER, Value, constant, placeholder
 from .lengths import is_static, substitute_shape
 from .ops.random import counters_of
 from .pairs import Pair
-from .passes import mode_flags
+from .passes import mode_flags, settle_mode
 from .schedule.steps import Schedule
 from .spec import cotangent_dtype, format_shape
 
@@ -73,6 +75,8 @@ class Evaluation:
         self._modes = self._current_modes()
         self.schedule: Schedule = self._pair.schedule
         self._filled: Executable | None = None
+        self._is_outgrown = False
+        """Whether more was asked for than the pairs give: the next forward makes new ones."""
         self._lengths: dict[str, int] = {}
         self._feeds: dict[str, Array] = {}
         self._versions: list[int] = []
@@ -114,6 +118,10 @@ class Evaluation:
         if missing not in ("warn", "nan", "raise"):
             raise OptionError(f'missing must be "warn", "nan" or "raise", got {missing!r}.')
         modes = self._current_modes()
+        if self._is_outgrown:
+            self._is_outgrown = False
+            self._pairs.clear()
+            self._filled = None
         if modes != self._modes or not self._refilled(feeds):
             self._modes = modes
             self._feed(feeds, missing)
@@ -245,7 +253,7 @@ class Evaluation:
         root = self._node
         if not root.requires_grad:
             raise DTypeError(
-                f"{label(root)} requires no gradient: no variable below it does.\n"
+                f"{label(root)} requires no gradient: {_without_gradient(root)}.\n"
                 f"  {label(root)}: {describe(root)}"
             )
         read = None if seed is None else self._read_seed(seed)
@@ -300,18 +308,20 @@ class Evaluation:
         number = self._pair.readable(self._filled, id(node))
         if number < 0 and node.op is PLACEHOLDER and node.name in self._feeds:
             return own(self._feeds[node.name])
-        if number < 0:
-            self._require_current(f"the value of {label(node)}")
-            self._shown.append(node)
-            self._pairs.clear()
-            self._rerun(f"the value of {label(node)}")
-            number = self._pair.readable(self._filled, id(node))
-        if number < 0:
-            # What gets its length in mid-run has no place of its own that outlives the run.
-            with np.errstate(all="ignore"):
-                found = interpret(Graph([node]), self._feeds, self._lengths, self.counts)
-            return own(np.asarray(found[0]))
-        return own(self._filled.arrays[number])
+        if number >= 0:
+            return own(self._filled.arrays[number])
+        self._require_current(f"the value of {label(node)}")
+        self._shown.append(node)
+        self._is_outgrown = True
+        return self._interpreted(node)
+
+    def _interpreted(self, node: Value) -> Any:
+        """Compute a node from the snapshot, once; from the next forward on it is kept."""
+        with np.errstate(all="ignore"):
+            # The root comes along: what makes a length known in mid-run may lie beside the node.
+            settled = settle_mode(Graph([node, self._node]), None)
+            found = interpret(settled, self._feeds, self._lengths, self.counts)
+        return own(np.asarray(found[0]))
 
     def peek(self, node: Value) -> Any:
         """Give a node's value in the most recent forward if it is still there, else None."""
@@ -332,10 +342,21 @@ class Evaluation:
             ones = np.ones(np.shape(self.value_of(node)), cotangent_dtype(node.spec.dtype))
             return own(ones if self._seed is None else self._seed)
         self._leaves.append(node)
-        self._pairs.clear()
-        self._rerun(what)
-        self.gradients[id(node)] = self._pull().get(id(node))
+        self._is_outgrown = True
+        root = self._node
+        seed = filled(root.spec, 1.0) if self._seed is None else constant(self._seed)
+        (found,) = pull_back([root], [seed], [node])
+        self.gradients[id(node)] = None if found is None else self._interpreted(found)
         return self.gradients[id(node)]
+
+
+def _without_gradient(root: Value) -> str:
+    """Say why a node requires no gradient."""
+    if root.spec.dtype.kind == "b":
+        return "a bool has none"
+    if any(node.requires_grad for node in ancestors([root])):
+        return "no leaf that requires one leads to it through differentiable operations"
+    return "no leaf below it does"
 
 
 def own(array: Array) -> Any:

@@ -145,7 +145,7 @@ def profile_table(
 ) -> str:
     """Time each step over *repeat* runs on copies of the state, and write one row a step.
 
-    Views that were taken beforehand take no time and have no row. Raises OptionError unless
+    What is done once, when the program is bound, takes no time in a run. Raises OptionError unless
     *repeat* is at least 1, and what a run raises.
     """
     if repeat < 1:
@@ -163,10 +163,9 @@ def profile_table(
     whole = sum(seconds)
     rows = [("step", "operation", "for", "line", "result", "time", "share", "GFLOP/s", "GB/s")]
     for index, step in enumerate(schedule.steps):
-        if step.is_view and not seconds[index]:
-            continue
+        spent = seconds[index]
         moved = sum(timed.plan.bytes_of(schedule, n) for n in (*step.reads, *step.writes))
-        spent = seconds[index] or 1e-12
+        is_work = bool(spent) and not step.is_view
         rows.append(
             (
                 str(index),
@@ -174,10 +173,10 @@ def profile_table(
                 _clipped(step.note.label),
                 "" if step.note.line is None else str(step.note.line),
                 _results(timed, step),
-                f"{1e6 * seconds[index]:.1f} us",
-                f"{100 * seconds[index] / whole:.1f} %",
-                f"{flops_of(timed, step) / spent / 1e9:.2f}",
-                f"{moved / spent / 1e9:.2f}",
+                f"{1e6 * spent:.1f} us" if spent else "at bind",
+                f"{100 * spent / whole:.1f} %" if spent else "-",
+                f"{flops_of(timed, step) / spent / 1e9:.2f}" if is_work else "-",
+                f"{moved / spent / 1e9:.2f}" if is_work else "-",
             )
         )
     title = "program" if name is None else f"program {name!r}"

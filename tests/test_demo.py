@@ -42,6 +42,14 @@ def test_the_same_demo_gives_the_same_accuracy(tmp_path, capsys):
     assert first == second
 
 
+def test_demo_says_where_it_can_not_write(tmp_path, capsys):
+    taken = tmp_path / "taken"
+    taken.write_text("")
+    with pytest.raises(SystemExit, match="1"):
+        main(["demo", "--output", str(taken), "--epochs", "1", "--quiet"])
+    assert capsys.readouterr().err.startswith("lazygrad demo: can't write the graph: ")
+
+
 @pytest.mark.parametrize("epochs", ["0", "-1", "many"])
 def test_demo_refuses_epochs_that_are_no_count(epochs, capsys):
     with pytest.raises(SystemExit):

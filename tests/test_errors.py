@@ -197,7 +197,7 @@ def test_a_root_without_anything_differentiable():
     x = lg.placeholder((2,), name="x")
     y, line = x * 2, here()
     assert text_of(lg.DTypeError, y.backward) == (
-        "multiply requires no gradient: no variable below it does.\n"
+        "multiply requires no gradient: no leaf below it does.\n"
         f"  multiply: float64[2]   multiply, {line}"
     )
 

@@ -280,7 +280,9 @@ class ArrayMethods:
             raise
 
     def __getattr__(self, name: str) -> Any:
-        function = None if name.startswith("_") else FUNCTIONS.get(name)
+        # NumPy's other names of a function, such as abs for absolute, are methods too.
+        other = None if name.startswith("_") else NUMPY_FUNCTIONS.get(getattr(np, name, None))
+        function = None if name.startswith("_") else FUNCTIONS.get(name, other)
         if function is None:
             raise AttributeError(f"a lazygrad node has no attribute {name!r}." + _suggestion(name))
         return lambda *args, **options: function(self, *args, **options)

@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 
 from ..errors import ShapeError
-from ..ir.op import OUT, Array, Attrs, Call, In, Operand, implements, public
+from ..ir.op import OUT, Array, Attrs, Call, In, Operand, Trait, implements, public
 from ..ir.value import Value, as_value, no_grad
 from ..spec import (
     DType,
@@ -135,6 +135,8 @@ sum_over: NodeFunction = linear(
     batch=lambda flags, x, *, axes, keepdims: sum_over(
         x, axes=tuple(axis + 1 for axis in axes), keepdims=keepdims
     ),
+    # A sum that a result doesn't read reaches it through none of its elements.
+    traits=(Trait.MOVES_MASK,),
     call=_sum_call,
     cost=lambda out, x, **attrs: product(x.shape),
     array_api="sum",

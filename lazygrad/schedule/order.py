@@ -16,7 +16,7 @@ __all__ = ["frugal_order", "peak_bytes"]
 # What a length counts as while it is unknown; only comparisons of sizes depend on it.
 _NOMINAL_LENGTH = 64
 # Past this many nodes the greedy search would cost more than it saves.
-_SEARCHED_NODES = 4000
+_SEARCHED_NODES = 20_000
 
 
 def frugal_order(results: Sequence[Value], done: set[int]) -> list[Value]:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import OperationError, OptionError
 from ..ir.graph import Graph
@@ -62,6 +62,12 @@ class Drawing:
     def digraph(self) -> graphviz.Digraph:
         """The picture as a graphviz object; a graph over the limit raises an OptionError."""
         return draw_graph(self.graph, self.annotations, rankdir=self.rankdir, limit=self.limit)
+
+    def __getattr__(self, name: str) -> Any:
+        """Do what else a graphviz object does: ``render``, ``view``, ``pipe``, ``body``."""
+        if name.startswith("_") or name == "digraph":
+            raise AttributeError(f"a drawing has no attribute {name!r}")
+        return getattr(self.digraph, name)
 
     @property
     def source(self) -> str:

@@ -137,13 +137,23 @@ def test_a_use_without_a_mask_counts_everywhere():
     np.testing.assert_array_equal(numbers(lg.grad(y, x)), [np.inf, 0.5])
 
 
-def test_a_reduction_ends_the_mask_as_plain_zeros():
+def test_a_contraction_ends_the_mask_as_plain_zeros():
     x = lg.Value([1.0, 2.0])
-    y = lg.where(np.array(False), (x * x).sum(), 0.0)
+    y = lg.where(np.array(False), (x * x) @ np.ones(2), 0.0)
     g = lg.grad(y, x)
     np.testing.assert_array_equal(numbers(g), [0.0, 0.0])
     chosen = [node for node in ancestors([g]) if node.op.name == "where"]
-    assert len(chosen) == 1, "below the sum no mask is left to choose by"
+    assert len(chosen) == 1, "below the product no mask is left to choose by"
+
+
+def test_a_sum_spreads_the_mask_over_what_it_added_up():
+    x = lg.Value([[0.0, 1.0], [4.0, 9.0]])
+    rows = np.array([False, True])
+    for reduced in (lg.sqrt(x).sum(axis=1), lg.sqrt(x).mean(axis=1) * 2):
+        g = lg.grad(lg.where(rows, reduced, 0.0).sum(), x)
+        np.testing.assert_allclose(numbers(g), [[0.0, 0.0], [1 / 4, 1 / 6]])
+    picked = lg.grad(lg.sqrt(x).sum(axis=1)[1], x)
+    np.testing.assert_allclose(numbers(picked), [[0.0, 0.0], [1 / 4, 1 / 6]])
 
 
 def test_a_masked_graph_does_not_grow_where_nothing_needs_the_mask():
