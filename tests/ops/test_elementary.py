@@ -221,8 +221,10 @@ def test_float_power_computes_in_float64():
 def test_sinc_values(dtype):
     x = np.array([[0, 1, 2], [1, 0, 3]]).astype(dtype) / np.array(4).astype(dtype).clip(1)
     (found,) = run(np.sinc(Value(x)))
-    assert found.dtype == np.sinc(x).dtype
-    np.testing.assert_allclose(found, np.sinc(x), rtol=4 * np.finfo(found.dtype).eps, atol=1e-16)
+    assert found.dtype == (x.dtype if x.dtype.kind == "f" else np.float64)
+    # NumPy below 2.3 gives NaN at 0 in float16.
+    expected = np.sinc(x.astype(np.float64))
+    np.testing.assert_allclose(found, expected, rtol=4 * np.finfo(found.dtype).eps, atol=1e-16)
 
 
 def test_sinc_is_smooth_at_zero():
