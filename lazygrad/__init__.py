@@ -47,7 +47,7 @@ __version__ = "0.1.0"
 # A type checker can't read this list; without one, the names above after `as` and of stars are
 # public to it.
 if TYPE_CHECKING:
-    from . import data as data, testing as testing
+    from . import data as data, nn as nn, optim as optim, testing as testing
     from .drawing import draw as draw
     from .ir.text import parse as parse
 else:
@@ -62,7 +62,9 @@ else:
         "data",
         "draw",
         "linalg",
+        "nn",
         "no_grad",
+        "optim",
         "parse",
         "placeholder",
         "random",
@@ -82,7 +84,6 @@ _LATER = {
     "optim": "optim",
     "parse": "ir.text",
     "testing": "testing",
-    "train": "train",
 }
 public_later("lazygrad.drawing", "draw")
 

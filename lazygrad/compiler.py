@@ -25,6 +25,7 @@ from .ir.graph import Graph, ancestors
 from .ir.op import Array
 from .ir.value import VARIABLE, Value
 from .lengths import Length
+from .nan_search import NanReport, find_nan
 from .ops.random import counters_of
 from .passes import optimize, settle_mode, take_updates
 from .report import Memory, explain_table, memory_of, outline_table, profile_table
@@ -138,6 +139,12 @@ class Program:
 
     def _enter(self, feeds: Mapping[str, object]) -> tuple[Array, ...]:
         """Check feeds in full, and switch to the plan for their lengths."""
+        read, lengths = self._read(feeds)
+        self._switch(self._executable(lengths))
+        return tuple(read[str(node.name)] for node in self._fed)
+
+    def _read(self, feeds: Mapping[str, object]) -> tuple[dict[str, Array], dict[str, int]]:
+        """Check feeds in full, and give them as arrays, with the lengths that they show."""
         for key in feeds:
             if key not in self._placeholders:
                 self._placeholders = feedable(self.graph)
@@ -149,8 +156,7 @@ class Program:
         read = {key: read_feed(self._placeholders[key], data) for key, data in feeds.items()}
         lengths = bind_lengths((self._placeholders[key], array) for key, array in read.items())
         self._check_lengths(lengths, feeds)
-        self._switch(self._executable(lengths))
-        return tuple(read[str(node.name)] for node in self._fed)
+        return read, lengths
 
     def _check_lengths(self, lengths: Mapping[str, int], feeds: Mapping[str, object]) -> None:
         unknown = self._lengths - lengths.keys()
@@ -246,6 +252,25 @@ class Program:
         with self._lock:
             arguments = self._enter(feeds)
             return profile_table(self._latest, self._cells, arguments, repeat, self.name)
+
+    def find_nan(
+        self, /, *, nan: bool = True, inf: bool = True, **feeds: object
+    ) -> NanReport | None:
+        """Find what gives NaN or infinity first on these feeds, leaving all state as it was.
+
+        Variables and feeds that hold NaN are named first. Else it is the first operation, forward
+        or backward, with NaN in its result and none in its operands (*nan*), or infinity (*inf*).
+        Infinity that was there from the start counts where nothing else is found, and never in a
+        constant. None where there is nothing. ``str`` of the report is a text for people.
+
+        >>> x = placeholder((2,), name="x")
+        >>> found = compile((x - x / x.sum()).sum()).find_nan(x=[1.0, -1.0])
+        >>> found.operation, str(found.operands[1])
+        ('divide', 'sum: float64[], from 0 to 0')
+        """
+        with self._lock:
+            read, lengths = self._read(feeds)
+            return find_nan(self.optimized, read, lengths, nan, inf)
 
     def __reduce__(self) -> Any:
         return Program, (self._outputs, self._updates, self.train, self.name)

@@ -26,6 +26,7 @@ FLOORS = {
     "backends": 5,
     "feeds": 6,
     "report": 6,
+    "nan_search": 6,
     "pairs": 6,
     "compiler": 6,
     "viz": 6,

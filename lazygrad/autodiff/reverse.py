@@ -6,8 +6,8 @@ its operand's shape and gives it the operand's cotangent dtype.
 A cotangent may carry a mask: the places where its node reaches the result at all. `where` and
 indexing make masks, and an elementwise rule is then applied only inside, so that a branch not
 taken contributes nothing, not even the NaN that 0 * inf would be. Sums and operations that move
-elements hand the mask on; contractions and other reductions end it as plain zeros. Whether a cotangent happens to be
-zero is never asked: second derivatives at a zero residual would vanish.
+elements hand the mask on; contractions and other reductions end it as plain zeros. Whether a
+cotangent happens to be zero is never asked: second derivatives at a zero residual would vanish.
 """
 
 from __future__ import annotations

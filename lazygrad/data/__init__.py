@@ -1,10 +1,28 @@
-"""Small data sets that come with the package, and minibatches by name.
+"""Small data sets that come with the package, files, and minibatches by name.
 
 Knows arrays only: nothing here looks at a graph.
 """
 
-from lazygrad.data.batches import minibatches, train_test_split
-from lazygrad.data.digits import Digits, digits
-from lazygrad.data.synthetic import moons
+from .batches import minibatches, train_test_split
+from .dataset import Dataset
+from .digits import Digits, digits
+from .idx import read_idx
+from .loader import DataLoader
+from .preparing import Standardization, one_hot, standardize
+from .synthetic import blobs, moons, spirals
 
-__all__ = ["Digits", "digits", "minibatches", "moons", "train_test_split"]
+__all__ = [
+    "DataLoader",
+    "Dataset",
+    "Digits",
+    "Standardization",
+    "blobs",
+    "digits",
+    "minibatches",
+    "moons",
+    "one_hot",
+    "read_idx",
+    "spirals",
+    "standardize",
+    "train_test_split",
+]

@@ -143,3 +143,53 @@ def test_a_bad_split_is_named():
             train_test_split(np.arange(4), test_fraction=fraction)
     with pytest.raises(ValueError, match="of 3 rows leaves 3 for training and 0 for the test"):
         train_test_split(np.arange(3), test_fraction=0.1)
+
+
+def test_a_split_by_name_is_two_dicts():
+    x, t = np.arange(20).reshape(10, 2), np.arange(10)
+    x_train, x_test, t_train, t_test = train_test_split(x, t)
+    for train, test in (train_test_split(x=x, t=t), train_test_split({"x": x, "t": t})):
+        assert np.array_equal(train["x"], x_train)
+        assert np.array_equal(test["x"], x_test)
+        assert np.array_equal(train["t"], t_train)
+        assert np.array_equal(test["t"], t_test)
+    train, test = train_test_split({"seed": t}, x=x)
+    assert list(train) == list(test) == ["seed", "x"]
+
+
+def test_a_split_is_by_position_or_by_name():
+    for arrays, named in [([np.arange(3)], {"t": [1]}), ([{"x": [1]}, {"t": [1]}], {})]:
+        with pytest.raises(TypeError, match="expected all by position or all by name"):
+            train_test_split(*arrays, **named)
+
+
+@given(
+    classes=st.lists(st.integers(0, 4), min_size=2, max_size=60),
+    test_fraction=st.floats(0.05, 0.95),
+    seed=st.integers(0, 3),
+)
+def test_a_stratified_split_gives_each_class_its_share(classes, test_fraction, seed):
+    held_out = round(test_fraction * len(classes))
+    if not 0 < held_out < len(classes):
+        return
+    rows = np.arange(len(classes))
+    train, test = train_test_split(
+        rows, test_fraction=test_fraction, seed=seed, stratify=np.array(classes)
+    )
+    assert len(test) == held_out
+    assert sorted([*train.tolist(), *test.tolist()]) == rows.tolist()
+    counts = np.bincount(classes, minlength=5)
+    kept = np.bincount(np.array(classes)[test], minlength=5)
+    assert (np.abs(kept - test_fraction * counts) < 1).all()
+
+
+def test_a_stratified_split_takes_names_of_classes_and_mixes_them():
+    names = np.repeat(["cat", "dog"], 50)
+    _, test = train_test_split(names, test_fraction=0.4, stratify=names)
+    assert sorted(test.tolist()) == ["cat"] * 20 + ["dog"] * 20
+    assert len(set(test[:20].tolist())) == 2
+
+
+def test_classes_that_dont_fit_are_named():
+    with pytest.raises(ShapeError, match=r"stratify has shape \[3\], expected .*, \[4\]"):
+        train_test_split(np.arange(4), test_fraction=0.5, stratify=[0, 1, 2])
