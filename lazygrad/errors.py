@@ -19,13 +19,19 @@ The tree, with what each is for and the built-in exception that it also is:
     ├── OperationError             an operation failed while running           (a RuntimeError)
     └── GradientCheckError         a derivative disagrees with its check       (an AssertionError)
 
+    BroadcastWarning               a loss stretches one of its operands        (a UserWarning)
     MissingFeedWarning             ``Value.forward`` went on with NaN          (a UserWarning)
+    PrecisionWarning               float64 data meets float32 parameters       (a UserWarning)
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 __all__ = [
     "AxisError",
+    "BroadcastWarning",
+    "CheckpointError",
     "DTypeError",
     "DisconnectedError",
     "DuplicateNameError",
@@ -35,9 +41,12 @@ __all__ = [
     "LazygradError",
     "MissingFeedError",
     "MissingFeedWarning",
+    "ModeError",
+    "NonFiniteError",
     "OperationError",
     "OptionError",
     "ParseError",
+    "PrecisionWarning",
     "ShapeError",
     "StaleForwardError",
     "SymbolicError",
@@ -104,12 +113,37 @@ class StaleForwardError(LazygradError, RuntimeError):
     """A parameter changed after ``forward``, so its ``backward`` would mix old and new values."""
 
 
+class ModeError(LazygradError, RuntimeError):
+    """A layer behaves differently in training, and nobody said which of the two is meant."""
+
+
+class CheckpointError(LazygradError, ValueError):
+    """A file is no checkpoint, is damaged, or doesn't fit what it is loaded into."""
+
+
+class NonFiniteError(LazygradError, ArithmeticError):
+    """Training came to NaN or infinity."""
+
+    report: Any = None
+    """What was found of the first operation that gave it; None where it doesn't come again."""
+    history: Any = None
+    """The run up to there."""
+
+
 class OperationError(LazygradError, RuntimeError):
     """An operation failed while the graph was running."""
 
 
 class GradientCheckError(LazygradError, AssertionError):
     """A derivative disagrees with an independent computation of it."""
+
+
+class BroadcastWarning(UserWarning):
+    """A loss compares operands of different shapes, so one of them is stretched."""
+
+
+class PrecisionWarning(UserWarning):
+    """Data of float64 meets parameters of float32, so everything after is computed in float64."""
 
 
 class MissingFeedWarning(UserWarning):

@@ -70,7 +70,7 @@ class Evaluation:
             for node, cell in self._variables
             if cell not in self._flags and id(node) not in written
         ]
-        self._pairs: dict[tuple[bool, ...], Pair] = {}
+        self._pairs: dict[tuple[int, ...], Pair] = {}
         self._seeded = False
         self._modes = self._current_modes()
         self.schedule: Schedule = self._pair.schedule
@@ -110,8 +110,8 @@ class Evaluation:
             self._pairs[key] = Pair(root, self._leaves, self._shown, seed)
         return self._pairs[key]
 
-    def _current_modes(self) -> tuple[bool, ...]:
-        return tuple([bool(cell.array) for cell in self._flags])
+    def _current_modes(self) -> tuple[int, ...]:
+        return tuple([int(cell.array) for cell in self._flags])
 
     def forward(self, feeds: Mapping[str, object], missing: str) -> Any:
         """Take a new snapshot, and run the forward section on it."""

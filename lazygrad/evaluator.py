@@ -24,6 +24,7 @@ from .ir.graph import Graph, ancestors
 from .ir.op import FUNCTIONS
 from .ir.value import CONSTANT, LENGTH, PLACEHOLDER, VARIABLE, Value, install_runtime
 from .ops.random import counters_of
+from .passes import settle_mode
 from .schedule.steps import Schedule
 
 __all__ = ["NodeRuntime", "concrete", "known_values"]
@@ -99,7 +100,7 @@ class NodeRuntime:
         if isinstance(evaluation, Evaluation) and evaluation.is_current():
             return evaluation.value_of(value)
         with np.errstate(all="ignore"):
-            return own(np.asarray(interpret(Graph([value]), {}, compute=_computed)[0]))
+            return own(np.asarray(interpret(_settled(value), {}, compute=_computed)[0]))
 
     def _drawn_value(self, value: Value, counters: list[Value], latest: Evaluation | None) -> Any:
         """Compute a node above random draws, with those of the most recent forward above it.
@@ -115,7 +116,7 @@ class NodeRuntime:
             held.update(latest.counts)
             lengths = latest.lengths
         with np.errstate(all="ignore"):
-            return own(np.asarray(interpret(Graph([value]), {}, lengths, held, _computed)[0]))
+            return own(np.asarray(interpret(_settled(value), {}, lengths, held, _computed)[0]))
 
     def grad(self, value: Value) -> Any:
         """Give the gradient of the most recent backward above the node, or None."""
@@ -147,6 +148,11 @@ class NodeRuntime:
             return f"Value(data={self.data(value)}, grad={self.grad(value)})"
         except LazygradError:
             return f"Value({label(value)}: {value.spec})"
+
+
+def _settled(value: Value) -> Graph:
+    """Give the graph below a node, in the mode that its modules are in."""
+    return settle_mode(Graph([value]), None)
 
 
 def _not_run(value: Value) -> SymbolicError:

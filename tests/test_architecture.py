@@ -40,9 +40,11 @@ FLOORS = {
     "data": 8,
     "nn": 8,
     "optim": 8,
-    "train": 8,
-    "demo": 8,
-    "__main__": 8,
+    "train": 9,
+    "sklearn": 10,
+    "examples": 10,
+    "demo": 10,
+    "__main__": 10,
 }
 
 LONGEST = 600

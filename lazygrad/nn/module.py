@@ -6,20 +6,25 @@ A module holds variables and other modules and writes expressions; it computes n
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from ..errors import OptionError
+from ..errors import GraphError, OptionError
 from ..ir.value import Value, scope, variable
 from ..ops import by_mode
 
 if TYPE_CHECKING:
     from ..spec import DTypeLike
 
-__all__ = ["Module", "buffer", "generator", "parameter"]
+__all__ = ["Module", "Parameter", "buffer", "generator", "parameter"]
 
 _Self = TypeVar("_Self", bound="Module")
+
+_UNDECIDED = -1
+# Whether a module is being called from the forward of another one.
+_is_inside: ContextVar[bool] = ContextVar("is_inside", default=False)
 
 
 def parameter(data: object, *, dtype: DTypeLike | None = np.float32) -> Value:
@@ -31,8 +36,16 @@ def parameter(data: object, *, dtype: DTypeLike | None = np.float32) -> Value:
     return variable(data, dtype=dtype)
 
 
+# Users of other libraries look for a class.
+Parameter = parameter
+
+
 def buffer(data: object, *, dtype: DTypeLike | None = np.float32) -> Value:
-    """Make a variable that belongs to a module's state but has no gradient: a running statistic."""
+    """Make a variable that belongs to a module's state but has no gradient: a running statistic.
+
+    >>> buffer([0.0, 0.0]).requires_grad
+    False
+    """
     made = variable(data, dtype=dtype)
     made.requires_grad = False
     return made
@@ -56,8 +69,6 @@ class Module:
     {'factor': Value(data=2.0, grad=None)}
     """
 
-    _mode: Value
-
     def forward(self, *operands: Any, **options: Any) -> Any:
         """Write the layer's expression; subclasses say how."""
         raise OptionError(
@@ -65,27 +76,59 @@ class Module:
         )
 
     def __call__(self, *operands: Any, **options: Any) -> Any:
-        """Write the layer's expression, grouped under the layer's name."""
-        self._name_state()
+        """Write the layer's expression, grouped under the layer's path and name."""
+        if _is_inside.get():
+            return self._called(operands, options)
+        self._name_all_below()
+        token = _is_inside.set(True)
+        try:
+            return self._called(operands, options)
+        finally:
+            _is_inside.reset(token)
+
+    def _called(self, operands: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
         with scope(self.scope_name()):
-            return self.forward(*operands, **options)
+            try:
+                return self.forward(*operands, **options)
+            except GraphError as error:
+                if not hasattr(error, "layer"):
+                    error.layer = self.scope_name()  # type: ignore[attr-defined]
+                    error.args = (f"{error}\n  in the layer {error.layer}",)  # type: ignore[attr-defined]
+                raise
 
     def scope_name(self) -> str:
         """Give the name under which the layer's nodes are grouped in text and pictures."""
-        return type(self).__name__
+        name = type(self).__name__
+        path = self.__dict__.get("_path", "")
+        return f"{path}: {name}" if path else name
+
+    def _name_all_below(self) -> None:
+        """Name what has no name yet by the paths that lead to it from here."""
+        for path, module in self.named_modules():
+            if path:
+                module.__dict__.setdefault("_path", path)
+        for path, entry in self.named_variables():
+            if entry.name is None:
+                entry.name = path
 
     @property
     def mode(self) -> Value:
-        """The bool variable that says whether this module is in training mode; a new one trains."""
+        """The variable that says whether this module trains: 1, 0, or -1 while undecided."""
         if "_mode" not in self.__dict__:
-            flag = variable(True, name="training")
+            flag = variable(np.int8(_UNDECIDED), name="training")
+            flag.requires_grad = False
             self.__dict__["_mode"] = flag
         return self.__dict__["_mode"]  # type: ignore[no-any-return]
 
     @property
-    def training(self) -> bool:
-        """Whether ``forward`` of nodes made by this module runs its training branch."""
-        return bool(self.mode.data)
+    def training(self) -> bool | None:
+        """Whether ``forward`` of this module's nodes runs the training branch.
+
+        None until ``train()`` or ``eval()`` was called: then a layer that behaves differently in
+        training raises ModeError when its nodes are looked at. Compiled programs don't ask.
+        """
+        mode = int(self.mode.data)
+        return None if mode == _UNDECIDED else bool(mode)
 
     def by_mode(self, train: Any, evaluate: Any) -> Value:
         """Give one value in training mode and another otherwise; programs settle the mode."""
@@ -94,7 +137,7 @@ class Module:
     def train(self: _Self, mode: bool = True) -> _Self:
         """Put this module and all below it into training mode, or with False out of it."""
         for _, module in self.named_modules():
-            module.mode.data = bool(mode)
+            module.mode.data = int(bool(mode))
         return self
 
     def eval(self: _Self) -> _Self:
@@ -193,12 +236,6 @@ class Module:
 
     def zero_grad(self) -> None:
         """Do nothing: each backward stands alone, so there is nothing to zero."""
-
-    def _name_state(self) -> None:
-        """Name variables that have no name yet after the attributes that hold them."""
-        for name, entry in _entries(self):
-            if isinstance(entry, Value) and entry.cell is not None and entry.name is None:
-                entry.name = name
 
     def extra_repr(self) -> str:
         """Say what a repr shows between the parentheses: sizes and options."""

@@ -56,12 +56,12 @@ copy = elementwise(
 
 
 def _switch(flag: Array, train: Array, evaluate: Array, out: Array) -> None:
-    np.copyto(out, train if flag else evaluate)
+    np.copyto(out, train if flag > 0 else evaluate)
 
 
 def _switch_infer(flag: Spec, train: Spec, evaluate: Spec) -> Spec:
-    if flag.shape != () or flag.dtype.kind != "b":
-        raise DTypeError(f"the flag must be a bool without axes, got {flag}.")
+    if flag.shape != () or flag.dtype.name not in ("bool", "int8"):
+        raise DTypeError(f"the flag must be a bool or an int8 without axes, got {flag}.")
     require_same_shape(train.shape, evaluate.shape, "both modes need the same shape")
     if train.dtype != evaluate.dtype:
         raise DTypeError(
@@ -104,7 +104,8 @@ def by_mode(train: Operand, evaluate: Operand, *, flag: Operand = False) -> Valu
     """Give *train* in training mode and *evaluate* otherwise.
 
     ``lazygrad.compile`` settles the mode with its ``train=``. ``forward`` and ``.data`` follow
-    *flag*, a bool variable that says whether training is on. Only the branch in force is computed.
+    *flag*, a variable that says whether training is on: a bool, or an int8 that is negative as
+    long as nobody has said so, which raises ModeError. Only the branch in force is computed.
 
     >>> x = Value(2.0)
     >>> by_mode(x * 10, x)

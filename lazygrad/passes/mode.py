@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..errors import OptionError
+from ..errors import ModeError, OptionError
 from ..ir.describe import describe, label
 from ..ir.graph import Graph, ancestors
 from ..ir.op import Trait
@@ -39,6 +39,8 @@ def mode_flags(graph: Graph) -> list[Value]:
 def settle_mode(graph: Graph, train: bool | None) -> Graph:
     """Replace each switch by one of its branches: as *train* says, or by None as its flag is now.
 
+    Raises ModeError where that flag is undecided.
+
     >>> from lazygrad.ir.value import Value
     >>> from lazygrad.ops import by_mode
     >>> x = Value(shape=(3,), name="x")
@@ -64,7 +66,7 @@ def _settled(graph: Graph, train: bool | None, outer: dict[int, Value]) -> Graph
         if not _is_switch(node):
             return node
         flag, training, evaluation = node.operands
-        is_on = _flag(outer.get(id(flag), flag)) if train is None else train
+        is_on = _flag(node, outer.get(id(flag), flag)) if train is None else train
         return training if is_on else evaluation
 
     if not any(_is_switch(node) or Trait.LOOPS in node.op.traits for node in graph.nodes):
@@ -72,10 +74,20 @@ def _settled(graph: Graph, train: bool | None, outer: dict[int, Value]) -> Graph
     return graph.rebuild(visit)
 
 
-def _flag(flag: Value) -> bool:
+def _flag(switch: Value, flag: Value) -> bool:
     if flag.op is VARIABLE and flag.cell is not None:
+        if flag.cell.array < 0:
+            raise ModeError(
+                f"{_layer(switch)} behaves differently in training and in evaluation, and neither"
+                " was chosen: call the model's train() or eval() first. A compiled program needs no"
+                f" such call; it trains if it has updates.\n  {describe(switch)}"
+            )
         return bool(flag.cell.array)
     return flag.op is CONSTANT and bool(flag.attrs["value"])
+
+
+def _layer(switch: Value) -> str:
+    return switch.scope[-1] if switch.scope else "by_mode"
 
 
 def take_updates(graph: Graph, live: int | None = None) -> tuple[Graph, list[Value]]:
