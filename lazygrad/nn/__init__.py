@@ -1,5 +1,5 @@
 """Layers, losses and initialisers: plain code on the library's public names."""
 
-from .module import Module, buffer, generator, parameter
+from .module import Module, Parameter, buffer, generator, parameter
 
-__all__ = ["Module", "buffer", "generator", "parameter"]
+__all__ = ["Module", "Parameter", "buffer", "generator", "parameter"]
