@@ -16,6 +16,7 @@ import numpy as np
 import lazygrad as lg
 
 from . import demo
+from .compiler import BACKENDS
 
 __all__ = ["main"]
 
@@ -76,7 +77,7 @@ def _facts() -> Iterator[str]:
     yield _row("Python", f"{platform.python_version()} ({platform.python_implementation()})")
     yield _row("NumPy", f"{np.__version__}, BLAS: {blas}")
     yield _row("platform", platform.platform())
-    yield _row("backends", "numpy")
+    yield _row("backends", ", ".join(BACKENDS))
     yield _row("cores", str(_cores()))
     settings = [f"{name}={os.environ[name]}" for name in _THREADS if name in os.environ]
     yield _row("BLAS threads", ", ".join(settings) or "as many as BLAS chooses")

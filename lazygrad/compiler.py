@@ -34,10 +34,13 @@ from .schedule.lower import lower
 from .schedule.steps import Schedule
 from .spec import format_shape
 
-__all__ = ["PLANS_KEPT", "Program", "compile"]
+__all__ = ["BACKENDS", "PLANS_KEPT", "Program", "compile"]
 
 Outputs: TypeAlias = "Value | Sequence[Value] | Mapping[str, Value]"
 Updates: TypeAlias = "Mapping[Value, Value] | Sequence[tuple[Value, Value]]"
+
+BACKENDS = ("numpy",)
+"""What a program can be run by."""
 
 PLANS_KEPT = 16
 """How many sets of lengths a program stays planned for; the least recently used goes first."""
@@ -50,6 +53,7 @@ def compile(
     updates: Updates = (),
     train: bool | None = None,
     name: str | None = None,
+    backend: str | None = None,
 ) -> Program:
     """Compile nodes into a program that is called with feeds by name.
 
@@ -64,6 +68,14 @@ def compile(
         Which branch of `by_mode` runs; by default that of training if there are updates.
     name
         What the program is called in tables and pictures.
+    backend
+        What runs it; by default what the environment variable ``LAZYGRAD_BACKEND`` says, else
+        ``"numpy"``, which is the only one so far.
+
+    Raises
+    ------
+    OptionError
+        If there is no such backend, or an update is none of a variable.
 
     Examples
     --------
@@ -72,16 +84,22 @@ def compile(
     >>> double(x=[1.0, 2.0])
     {'sum': np.float64(6.0)}
     """
-    return Program(outputs, updates, train, name)
+    return Program(outputs, updates, train, name, backend)
 
 
 class Program:
     """A compiled graph: call it with feeds by name. Made by `compile`; safe to share by threads."""
 
     def __init__(
-        self, outputs: Outputs, updates: Updates, train: bool | None, name: str | None
+        self,
+        outputs: Outputs,
+        updates: Updates,
+        train: bool | None,
+        name: str | None,
+        backend: str | None = None,
     ) -> None:
         self.name = name
+        self.backend = _checked_backend(backend)
         self._outputs = outputs
         nodes, self._structure = _flattened(outputs)
         pairs = _checked_updates(updates)
@@ -273,7 +291,7 @@ class Program:
             return find_nan(self.optimized, read, lengths, nan, inf)
 
     def __reduce__(self) -> Any:
-        return Program, (self._outputs, self._updates, self.train, self.name)
+        return Program, (self._outputs, self._updates, self.train, self.name, self.backend)
 
     def __repr__(self) -> str:
         feeds = ", ".join(f"{node.name}: {node.spec}" for node in self._fed)
@@ -362,6 +380,15 @@ def _by_key(keys: tuple[str, ...], results: tuple[Any, ...]) -> dict[str, Any]:
 
 def _same(results: tuple[Any, ...]) -> tuple[Any, ...]:
     return results
+
+
+def _checked_backend(asked: str | None) -> str:
+    backend = os.environ.get("LAZYGRAD_BACKEND", "numpy") if asked is None else asked
+    if backend not in BACKENDS:
+        source = "the environment variable LAZYGRAD_BACKEND" if asked is None else "backend"
+        known = ", ".join(map(repr, BACKENDS))
+        raise OptionError(f"compile: {source} is {backend!r}; there is {known}.")
+    return backend
 
 
 def _checked_updates(updates: Updates) -> list[tuple[Value, Value]]:

@@ -584,3 +584,16 @@ def test_a_dropped_program_frees_its_arrays_without_the_garbage_collector(x):
         assert gc.collect() == 0
     finally:
         gc.enable()
+
+
+def test_the_backend_is_chosen_by_name_or_by_the_environment(monkeypatch):
+    x = lg.placeholder((), name="x")
+    program = lg.compile(2 * x, backend="numpy")
+    assert (program.backend, program(x=2.0)) == ("numpy", 4.0)
+    assert pickle.loads(pickle.dumps(program)).backend == "numpy"
+    with pytest.raises(lg.OptionError, match="backend is 'fortran'; there is 'numpy'"):
+        lg.compile(2 * x, backend="fortran")
+    monkeypatch.setenv("LAZYGRAD_BACKEND", "cobol")
+    with pytest.raises(lg.OptionError, match="variable LAZYGRAD_BACKEND is 'cobol'"):
+        lg.compile(2 * x)
+    assert lg.compile(2 * x, backend="numpy")(x=2.0) == 4.0
