@@ -21,7 +21,7 @@ from .backends.numpy import bind
 from .errors import DTypeError, OptionError, ShapeError
 from .feeds import bind_lengths, feedable, missing_feeds, read_feed, unknown_feed
 from .ir.describe import describe, label, worded
-from .ir.graph import Graph, ancestors
+from .ir.graph import Graph
 from .ir.op import Array
 from .ir.value import VARIABLE, Value
 from .lengths import Length
@@ -105,8 +105,10 @@ class Program:
         pairs = _checked_updates(updates)
         self._updates: Updates = tuple(pairs)
         self.train = bool(pairs) if train is None else bool(train)
-        pairs = _with_counters(nodes, pairs)
-        self.graph = Graph([*nodes, *(new for _, new in pairs)])
+        graph = Graph([*nodes, *(new for _, new in pairs)])
+        counting = _counting(settle_mode(graph, self.train), pairs)
+        pairs += counting
+        self.graph = Graph([*graph.outputs, *(new for _, new in counting)])
         self._placeholders = self.graph.placeholders
         settled, found = take_updates(settle_mode(self.graph, self.train))
         optimized = optimize(settled)
@@ -423,13 +425,10 @@ def _checked_updates(updates: Updates) -> list[tuple[Value, Value]]:
     return pairs
 
 
-def _with_counters(
-    outputs: Sequence[Value], pairs: list[tuple[Value, Value]]
-) -> list[tuple[Value, Value]]:
-    """Add to the updates one count for each stream of random draws that is used."""
+def _counting(graph: Graph, pairs: list[tuple[Value, Value]]) -> list[tuple[Value, Value]]:
+    """Give one count more, as an update, for each stream of random draws that is used."""
     own = {id(old) for old, _ in pairs}
-    counters = counters_of(ancestors([*outputs, *(new for _, new in pairs)]))
-    return [*pairs, *((node, node + 1) for node in counters if id(node) not in own)]
+    return [(node, node + 1) for node in counters_of(graph.nodes) if id(node) not in own]
 
 
 def _one_update_each(pairs: list[tuple[Value, Value]]) -> list[tuple[Value, Value]]:

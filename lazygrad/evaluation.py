@@ -128,7 +128,7 @@ class Evaluation:
         self._versions = [cell.synchronize() for _, cell in self._variables]
         self._counts = [cell.array.copy() for cell in self._counters]
         result = self._run("forward")[0]
-        for cell in self._counters:
+        for cell in self._pair.counters:
             cell.array += 1
             cell.written()
         self._update()

@@ -15,6 +15,7 @@ from .backends.numpy import bind
 from .ir.cell import Cell
 from .ir.graph import Graph, ancestors
 from .ir.value import Value
+from .ops.random import counters_of
 from .passes import optimize, settle_mode, take_updates
 from .schedule.buffers import plan
 from .schedule.lower import lower
@@ -58,6 +59,9 @@ class Pair:
         # The nodes below the root come along, so that the schedule's numbers for them are known.
         count = 1 + len(gradients)
         settled = settle_mode(Graph([root, *gradients, *inner]), None)
+        drawing = counters_of(ancestors(settled.outputs[:1]))
+        self.counters = [node.cell for node in drawing if node.cell is not None]
+        """Cells that count the calls of the random draws that a forward makes in this mode."""
         whole, updated = take_updates(settled, live=count)
         graph = optimize(whole)
         tracked = dict(zip(map(id, inner), graph.outputs[count:], strict=False))

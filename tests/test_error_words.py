@@ -83,7 +83,7 @@ BAD = {
         name: one_operand(getattr(lg, name))
         for name in (
             *("absolute", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctanh", "cbrt"),
-            *("ceil", "cos", "cosh", "exp", "exp2", "expm1", "fabs", "floor"),
+            *("ceil", "cos", "cosh", "erf", "erfc", "exp", "exp2", "expm1", "fabs", "floor"),
             *("isfinite", "isinf", "isnan", "log", "log10", "log1p", "log2", "logical_not"),
             *("negative", "positive", "reciprocal", "relu", "rint", "sigmoid", "sign"),
             *("signbit", "sin", "sinh", "softplus", "spacing", "sqrt", "square", "tan"),

@@ -1,5 +1,43 @@
 """Layers, losses and initialisers: plain code on the library's public names."""
 
-from .module import Module, Parameter, buffer, generator, parameter
+from typing import TYPE_CHECKING
 
-__all__ = ["Module", "Parameter", "buffer", "generator", "parameter"]
+from . import (
+    activations,
+    attention,
+    classification,
+    containers,
+    dropout,
+    initializers as initializers,
+    linear,
+    losses,
+    module,
+    normalization,
+    recurrent,
+)
+from .activations import *
+from .attention import *
+from .classification import *
+from .containers import *
+from .dropout import *
+from .linear import *
+from .losses import *
+from .module import *
+from .normalization import *
+from .recurrent import *
+
+# A type checker can't read this list, and without one takes what the stars bring as public.
+if not TYPE_CHECKING:
+    __all__ = [
+        "initializers",
+        *activations.__all__,
+        *attention.__all__,
+        *classification.__all__,
+        *containers.__all__,
+        *dropout.__all__,
+        *linear.__all__,
+        *losses.__all__,
+        *module.__all__,
+        *normalization.__all__,
+        *recurrent.__all__,
+    ]

@@ -144,9 +144,15 @@ class Module:
         """Put this module and all below it into evaluation mode."""
         return self.train(False)
 
+    def contents(self) -> Iterator[tuple[str, object]]:
+        """Give what is searched for variables and modules, by name: the public attributes."""
+        for name, entry in vars(self).items():
+            if not name.startswith("_"):
+                yield name, entry
+
     def named_children(self) -> Iterator[tuple[str, Module]]:
         """Give the modules directly inside this one, with the paths that lead to them."""
-        for path, entry in _entries(self):
+        for path, entry in _found(self):
             if isinstance(entry, Module):
                 yield path, entry
 
@@ -167,7 +173,7 @@ class Module:
         """Give parameters and buffers with their full paths, each once."""
         seen: set[int] = set()
         for path, module in self.named_modules():
-            for name, entry in _entries(module):
+            for name, entry in _found(module):
                 if isinstance(entry, Value) and entry.cell is not None and id(entry) not in seen:
                     seen.add(id(entry))
                     yield _joined(path, name), entry
@@ -203,7 +209,7 @@ class Module:
         Graphs that are already written are not changed; freeze before writing the loss.
         """
         for _, module in self.named_modules():
-            for _, entry in _entries(module):
+            for _, entry in _found(module):
                 if isinstance(entry, Value) and entry.requires_grad:
                     module.__dict__.setdefault("_frozen_here", []).append(entry)
                     entry.requires_grad = False
@@ -254,11 +260,9 @@ def _joined(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
-def _entries(module: Module) -> Iterator[tuple[str, object]]:
+def _found(module: Module) -> Iterator[tuple[str, object]]:
     """Give the variables and modules in a module's attributes, lists and dictionaries."""
-    stack: list[tuple[str, object]] = [
-        (name, entry) for name, entry in reversed(module.__dict__.items()) if name[0] != "_"
-    ]
+    stack: list[tuple[str, object]] = list(module.contents())[::-1]
     while stack:
         path, entry = stack.pop()
         if isinstance(entry, (Value, Module)):

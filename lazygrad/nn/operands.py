@@ -1,21 +1,32 @@
-"""What layers ask of what they are given: a node of a float dtype, axes, and known lengths."""
+"""What layers and losses ask of what they are given: a float dtype, axes, lengths, options."""
 
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
 from ..errors import DTypeError, OptionError, PrecisionWarning, ShapeError
 from ..ir.value import Value, constant
 from ..location import Location, user_location
-from ..ops import astype
+from ..ops import astype, mean, sum as total
 
 if TYPE_CHECKING:
     from ..lengths import Length
+    from ..spec import DTypeLike
 
-__all__ = ["count", "float_operand", "known", "rate_between", "require_length"]
+__all__ = [
+    "count",
+    "float_dtype",
+    "float_operand",
+    "known",
+    "rate_between",
+    "reduced",
+    "require_length",
+]
+
+Reduction: TypeAlias = Literal["mean", "sum", "none"]
 
 # Lines that were told already: a layer in a loop says it once.
 _WARNED: set[tuple[Location, str]] = set()
@@ -54,6 +65,14 @@ def _warn_of_precision(layer: str, node: Value, dtype: np.dtype[Any]) -> None:
     )
 
 
+def float_dtype(layer: str, dtype: DTypeLike) -> np.dtype[Any]:
+    """Read the dtype of a layer's parameters; raises DTypeError for any that is no float."""
+    read: np.dtype[Any] = np.dtype(dtype)
+    if read.kind != "f":
+        raise DTypeError(f"{layer}: dtype must be a float type, got {read.name}.")
+    return read
+
+
 def known(length: int | Length) -> int | None:
     """Give a length that is known now, or None for one that is bound when a program runs."""
     return length if isinstance(length, int) else None
@@ -81,3 +100,14 @@ def rate_between(layer: str, name: str, number: object) -> float:
     if not is_number or isinstance(number, bool) or not 0 <= number <= 1:  # type: ignore[operator]
         raise OptionError(f"{layer}: {name} must be a number from 0 to 1, got {number!r}.")
     return float(number)  # type: ignore[arg-type]
+
+
+def reduced(name: str, loss: Value, reduction: str) -> Value:
+    """Give the mean or the sum of all entries of a loss, or the entries."""
+    if reduction == "mean":
+        return mean(loss)
+    if reduction == "sum":
+        return total(loss)
+    if reduction == "none":
+        return loss
+    raise OptionError(f"{name}: reduction must be 'mean', 'sum' or 'none', got {reduction!r}.")

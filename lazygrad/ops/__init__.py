@@ -27,6 +27,7 @@ from . import (
     scatter,
     shape,
     slices,
+    special,
     statistics,
     updates,
     window,
@@ -55,6 +56,7 @@ from .rounding import *
 from .scatter import *
 from .shape import *
 from .slices import *
+from .special import *
 from .statistics import *
 from .updates import *
 from .window import *
@@ -86,6 +88,7 @@ if not TYPE_CHECKING:
         *scatter.__all__,
         *shape.__all__,
         *slices.__all__,
+        *special.__all__,
         *statistics.__all__,
         *updates.__all__,
         *window.__all__,

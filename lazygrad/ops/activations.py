@@ -17,8 +17,8 @@ __all__ = ["log_sigmoid", "sigmoid", "softplus"]
 
 
 @lru_cache(maxsize=64)
-def _float_of(dtype: DType) -> DType:
-    """Dtype in which NumPy computes the exponential."""
+def float_of(dtype: DType) -> DType:
+    """Give the dtype in which NumPy computes the exponential of a dtype."""
     result: DType = np.exp.resolve_dtypes((dtype, None))[-1]
     return result
 
@@ -35,7 +35,7 @@ def _sigmoid(x: Array, out: Array) -> None:
 sigmoid = elementwise(
     "sigmoid",
     _sigmoid,
-    dtype=_float_of,
+    dtype=float_of,
     diff=lambda t, y, x: t * (y * (1 - y)),
     reusable=(0,),
     cost=14,
@@ -59,7 +59,7 @@ def _softplus(x: Array, out: Array) -> None:
 softplus = elementwise(
     "softplus",
     _softplus,
-    dtype=_float_of,
+    dtype=float_of,
     diff=lambda t, y, x: t * sigmoid(x),
     cost=22,
     doc="log(1 + exp(x)), elementwise, without overflow; its derivative is the sigmoid.",
@@ -75,4 +75,4 @@ def log_sigmoid(x: Operand) -> Value:
     """
     node = as_value(x)
     # The sign of an unsigned integer can't be changed.
-    return -softplus(negative(astype(node, _float_of(node.spec.dtype))))
+    return -softplus(negative(astype(node, float_of(node.spec.dtype))))

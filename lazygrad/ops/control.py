@@ -153,3 +153,23 @@ def with_update(value: Operand, variable: Value, new: Operand) -> Value:
     if not isinstance(variable, Value) or variable.cell is None:
         raise OptionError("with_update: only a variable can be updated.")
     return _with_update(as_value(value), variable, as_value(new))
+
+
+def _require_within(x: Array, out: Array, stop: int, what: str) -> None:
+    if x.size and (int(x.min()) < 0 or int(x.max()) >= stop):
+        place = np.unravel_index(int(np.argmax((x < 0) | (x >= stop))), x.shape)
+        at = f" at {[int(axis) for axis in place]}" if place else ""
+        raise IndexError(f"{what} {int(x[place])}{at} is outside 0 to {stop - 1}")
+    np.copyto(out, x)
+
+
+within = general(
+    "within",
+    _require_within,
+    infer=lambda x, stop, what: x,
+    vjp=None,
+    jvp=None,
+    batch=batch_by_broadcasting("within"),
+    family="control",
+    doc="Integers as they are; one outside 0 to stop - 1 fails the run.",
+)

@@ -463,3 +463,11 @@ def _by_mode(rng: np.random.Generator) -> list[Case]:
         for flag in (True, False)
         for shape in ((3, 4), (), (0, 4))
     ]
+
+
+@sample("within")
+def _within(rng: np.random.Generator) -> list[Case]:
+    return [
+        ([rng.integers(0, 8, shape)], {"stop": 8, "what": "index"})
+        for shape in ((3, 4), (), (0, 4))
+    ]
