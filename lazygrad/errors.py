@@ -16,6 +16,9 @@ The tree, with what each is for and the built-in exception that it also is:
     │   ├── MissingFeedError       a needed placeholder got nothing            (a TypeError)
     │   └── UnknownFeedError       a name that no placeholder has              (a TypeError)
     ├── StaleForwardError          state changed between forward and backward  (a RuntimeError)
+    ├── ModeError                  neither training nor evaluation was chosen  (a RuntimeError)
+    ├── CheckpointError            a file that can't be loaded into a model    (a ValueError)
+    ├── NonFiniteError             training came to NaN or infinity            (an ArithmeticError)
     ├── OperationError             an operation failed while running           (a RuntimeError)
     └── GradientCheckError         a derivative disagrees with its check       (an AssertionError)
 

@@ -107,6 +107,23 @@ BAD = {
             *("stop_gradient", "zeros_like", "atleast_1d", "atleast_2d", "atleast_3d", "flipud"),
         )
     },
+    "conv": (lambda: lg.conv(x, np.ones((1, 2, 9))), ShapeError, "window that reaches over 9", "x"),
+    "conv_transpose": (
+        lambda: lg.conv_transpose(x, np.ones((1, 2, 2))),
+        ShapeError,
+        "the kernel wants 1",
+        "x",
+    ),
+    "max_pool": (lambda: lg.max_pool(x, (9,)), ShapeError, "window that reaches over 9", "x"),
+    "avg_pool": (lambda: lg.avg_pool(x, (9,)), ShapeError, "window that reaches over 9", "x"),
+    "global_max_pool": (lambda: lg.global_max_pool(v, 2), ShapeError, "float64[4]", "v"),
+    "global_avg_pool": (lambda: lg.global_avg_pool(v, 2), ShapeError, "float64[4]", "v"),
+    "adaptive_avg_pool": (
+        lambda: lg.adaptive_avg_pool(v, (2, 2)),
+        ShapeError,
+        "float64[4]",
+        "v",
+    ),
     "append": (lambda: lg.append(x, v, axis=0), ShapeError, "2 axes and operand 1 has 1", "x", "v"),
     "array_split": (lambda: lg.array_split(x, 0), OptionError, "at least 1, got 0"),
     "astype": (lambda: lg.astype(x, "number"), DTypeError, "'number' is not a dtype"),

@@ -7,23 +7,27 @@ from . import (
     attention,
     classification,
     containers,
+    convolution,
     dropout,
     initializers as initializers,
     linear,
     losses,
     module,
     normalization,
+    pooling,
     recurrent,
 )
 from .activations import *
 from .attention import *
 from .classification import *
 from .containers import *
+from .convolution import *
 from .dropout import *
 from .linear import *
 from .losses import *
 from .module import *
 from .normalization import *
+from .pooling import *
 from .recurrent import *
 
 # A type checker can't read this list, and without one takes what the stars bring as public.
@@ -34,10 +38,12 @@ if not TYPE_CHECKING:
         *attention.__all__,
         *classification.__all__,
         *containers.__all__,
+        *convolution.__all__,
         *dropout.__all__,
         *linear.__all__,
         *losses.__all__,
         *module.__all__,
         *normalization.__all__,
+        *pooling.__all__,
         *recurrent.__all__,
     ]

@@ -22,7 +22,7 @@ from ..ops import (
     with_update,
 )
 from .module import Module, buffer, parameter
-from .operands import count, float_dtype, float_operand, known, rate_between, require_length
+from .operands import count, float_dtype, float_operand, known, rate_between, require_length, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -216,7 +216,7 @@ class LayerNorm(_Normalization):
 
     def extra_repr(self) -> str:
         """Say the lengths that are normalised over, and epsilon."""
-        return f"{_shown(self.features)}, epsilon={self.epsilon:g}"
+        return f"{shown(self.features)}, epsilon={self.epsilon:g}"
 
 
 class RMSNorm(_Normalization):
@@ -249,7 +249,7 @@ class RMSNorm(_Normalization):
 
     def extra_repr(self) -> str:
         """Say the lengths that are normalised over, and epsilon."""
-        return f"{_shown(self.features)}, epsilon={self.epsilon:g}"
+        return f"{shown(self.features)}, epsilon={self.epsilon:g}"
 
 
 class GroupNorm(_Normalization):
@@ -333,7 +333,3 @@ def _last_axes(layer: str, x: Value, lengths: tuple[int, ...]) -> tuple[int, ...
     for axis, length in zip(axes, lengths, strict=True):
         require_length(layer, x, axis, length)
     return axes
-
-
-def _shown(lengths: tuple[int, ...]) -> str:
-    return str(lengths[0] if len(lengths) == 1 else lengths)

@@ -13,19 +13,27 @@ from ..location import Location, user_location
 from ..ops import astype, mean, sum as total
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ..lengths import Length
     from ..spec import DTypeLike
 
 __all__ = [
+    "PerAxis",
+    "Reduction",
     "count",
     "float_dtype",
     "float_operand",
     "known",
+    "per_axis",
     "rate_between",
     "reduced",
     "require_length",
+    "shown",
+    "spatial_axes",
 ]
 
+PerAxis: TypeAlias = "int | Sequence[int]"
 Reduction: TypeAlias = Literal["mean", "sum", "none"]
 
 # Lines that were told already: a layer in a loop says it once.
@@ -92,6 +100,26 @@ def count(layer: str, name: str, number: object) -> int:
     if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < 1:
         raise OptionError(f"{layer}: {name} must be a positive integer, got {number!r}.")
     return int(number)
+
+
+def per_axis(layer: str, name: str, given: PerAxis, rank: int) -> tuple[int, ...]:
+    """Read a positive number for each of *rank* axes, given once for all or one by one."""
+    entries = tuple(given) if isinstance(given, (tuple, list)) else (given,) * rank
+    if len(entries) != rank:
+        raise OptionError(
+            f"{layer}: {name} needs one number for each of {rank} axes, got {given!r}."
+        )
+    return tuple(count(layer, name, entry) for entry in entries)
+
+
+def shown(numbers: Sequence[object]) -> str:
+    """Write numbers of axes, once where all are equal."""
+    return str(numbers[0] if len(set(numbers)) == 1 else tuple(numbers))
+
+
+def spatial_axes(rank: int) -> str:
+    """Name the spatial axes of data of so many."""
+    return {1: "length", 2: "height, width", 3: "depth, height, width"}[rank]
 
 
 def rate_between(layer: str, name: str, number: object) -> float:

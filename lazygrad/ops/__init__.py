@@ -7,6 +7,7 @@ from . import (
     arithmetic,
     compositions,
     control,
+    convolution,
     cumulative,
     custom,
     differences,
@@ -18,6 +19,8 @@ from . import (
     layout,
     linalg,
     order,
+    patches,
+    pooling,
     probabilities,
     products,
     protocol,
@@ -36,6 +39,7 @@ from .activations import *
 from .arithmetic import *
 from .compositions import *
 from .control import *
+from .convolution import *
 from .cumulative import *
 from .custom import *
 from .differences import *
@@ -47,6 +51,8 @@ from .join import *
 from .layout import *
 from .linalg import *
 from .order import *
+from .patches import *
+from .pooling import *
 from .probabilities import *
 from .products import *
 from .protocol import *
@@ -68,6 +74,7 @@ if not TYPE_CHECKING:
         *arithmetic.__all__,
         *compositions.__all__,
         *control.__all__,
+        *convolution.__all__,
         *cumulative.__all__,
         *custom.__all__,
         *differences.__all__,
@@ -79,6 +86,8 @@ if not TYPE_CHECKING:
         *layout.__all__,
         *linalg.__all__,
         *order.__all__,
+        *patches.__all__,
+        *pooling.__all__,
         *probabilities.__all__,
         *products.__all__,
         *protocol.__all__,

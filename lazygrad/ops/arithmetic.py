@@ -355,8 +355,9 @@ relu = elementwise(
     "relu",
     lambda x, out: np.maximum(x, np.zeros((), x.dtype), out=out),
     dtype=lambda dtype: dtype,
-    # sign(y) is 0 at and below zero, 1 above, and NaN at NaN.
-    diff=lambda t, y, x: t * sign(y),
+    # Of what is never negative this is 0 at 0, 1 above, and NaN at NaN. NumPy's sign says the same,
+    # by branches: ten times slower where zeros are scattered.
+    diff=lambda t, y, x: t * ceil(minimum(y, 1)),
     traits=(Trait.IDEMPOTENT,),
     reusable=(0,),
     call=_relu_call,

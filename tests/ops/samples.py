@@ -431,6 +431,46 @@ def _scan(rng: np.random.Generator) -> list[Case]:
     return cases
 
 
+@sample("add_patches")
+def _add_patches(rng: np.random.Generator) -> list[Case]:
+    cases = []
+    for inner, outer, length in (
+        (((2, 1),), ((3, 1),), 4),
+        (((2, 4), (2, 1)), ((2, 4), (3, 1)), 12),
+        (((2, 2),), ((2, 3),), 9),
+        ((), ((3, 2),), 6),
+    ):
+        shape = (2, *(n for n, _ in inner), *(n for n, _ in outer))
+        attrs = {"inner": inner, "outer": outer, "length": length}
+        cases.append(([rng.standard_normal(shape)], attrs))
+    return cases
+
+
+@sample("sum_patches", "max_patches")
+def _pooled(rng: np.random.Generator) -> list[Case]:
+    return [
+        ([rng.standard_normal((2, length))], {"inner": inner, "outer": outer})
+        for inner, outer, length in (
+            (((2, 1),), ((3, 1),), 4),
+            (((2, 4), (2, 1)), ((2, 4), (3, 1)), 12),
+            (((2, 1),), ((2, 3),), 6),
+        )
+    ]
+
+
+@sample("max_share")
+def _max_share(rng: np.random.Generator) -> list[Case]:
+    return [
+        ([rng.standard_normal((2, *(n for n, _ in attrs["outer"]))), x], attrs)
+        for (x,), attrs in _pooled(rng)
+    ]
+
+
+@sample("max_gather")
+def _max_gather(rng: np.random.Generator) -> list[Case]:
+    return [([rng.standard_normal(x.shape), x], attrs) for (x,), attrs in _pooled(rng)]
+
+
 # Random draws
 
 
