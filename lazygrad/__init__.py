@@ -47,7 +47,7 @@ __version__ = "0.1.0"
 # A type checker can't read this list; without one, the names above after `as` and of stars are
 # public to it.
 if TYPE_CHECKING:
-    from . import data as data, nn as nn, optim as optim, testing as testing
+    from . import data as data, nn as nn, optim as optim, testing as testing, train as train
     from .drawing import draw as draw
     from .ir.text import parse as parse
 else:
@@ -70,6 +70,7 @@ else:
         "random",
         "scope",
         "testing",
+        "train",
         "variable",
         *autodiff.__all__,
         *errors.__all__,
@@ -84,6 +85,7 @@ _LATER = {
     "optim": "optim",
     "parse": "ir.text",
     "testing": "testing",
+    "train": "train",
 }
 public_later("lazygrad.drawing", "draw")
 

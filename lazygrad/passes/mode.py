@@ -7,6 +7,7 @@ from ..ir.describe import describe, label
 from ..ir.graph import Graph, ancestors
 from ..ir.op import Trait
 from ..ir.value import CONSTANT, PLACEHOLDER, VARIABLE, Value, make
+from .merge import merge_equal_nodes
 
 __all__ = ["mode_flags", "settle_mode", "take_updates"]
 
@@ -104,17 +105,16 @@ def take_updates(graph: Graph, live: int | None = None) -> tuple[Graph, list[Val
     >>> [node.op.name for node in taken.outputs], [variable.name for variable in variables]
     (['multiply', 'placeholder'], ['total'])
     """
-    found: dict[int, tuple[Value, Value]] = {}
-    for node in graph.nodes if live is None else ancestors(graph.outputs[:live]):
-        if Trait.LOOPS in node.op.traits and _updates_inside(node.attrs["body"]):
-            raise OptionError(f"a loop's body can't update variables.\n  {describe(node)}")
-        if Trait.UPDATES not in node.op.traits:
-            continue
-        _, variable, new = node.operands
-        if found.setdefault(id(variable), (variable, new))[1] is not new:
-            raise OptionError(
-                f"{label(variable)} is updated twice in one graph.\n  {describe(variable)}"
-            )
+    found, twice = _updates(graph, live)
+    if twice is not None:
+        # A layer that is called twice on one operand writes equal expressions.
+        graph = merge_equal_nodes(graph)
+        found, twice = _updates(graph, live)
+    if twice is not None:
+        raise OptionError(
+            f"{label(twice)} is updated twice in one graph; call its layer once, and use the result"
+            f" wherever it is needed.\n  {describe(twice)}"
+        )
     if not found:
         return graph, []
     extended = Graph(
@@ -124,6 +124,21 @@ def take_updates(graph: Graph, live: int | None = None) -> tuple[Graph, list[Val
         lambda node: node.operands[0] if Trait.UPDATES in node.op.traits else node
     )
     return taken, [variable for variable, _ in found.values()]
+
+
+def _updates(graph: Graph, live: int | None) -> tuple[dict[int, tuple[Value, Value]], Value | None]:
+    """Give variables and their new values, and one that has two, if there is one."""
+    found: dict[int, tuple[Value, Value]] = {}
+    twice = None
+    for node in graph.nodes if live is None else ancestors(graph.outputs[:live]):
+        if Trait.LOOPS in node.op.traits and _updates_inside(node.attrs["body"]):
+            raise OptionError(f"a loop's body can't update variables.\n  {describe(node)}")
+        if Trait.UPDATES not in node.op.traits:
+            continue
+        _, variable, new = node.operands
+        if found.setdefault(id(variable), (variable, new))[1] is not new:
+            twice = variable
+    return found, twice
 
 
 def _updates_inside(body: Graph) -> bool:

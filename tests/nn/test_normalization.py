@@ -178,10 +178,25 @@ def test_state_is_found_by_name_and_only_parameters_train():
     assert [name for name, _ in layer.named_buffers()] == ["running_mean", "running_variance"]
 
 
+def test_a_layer_written_twice_on_one_operand_is_one():
+    layer = BatchNorm(2, dtype="float64")
+    x = lg.placeholder(("batch", 2), name="x")
+    program = lg.compile([layer(x).sum(), (layer(x) ** 2).sum()], train=True)
+    data = DATA[:, :2, 0, 0]
+    program(x=data)
+    np.testing.assert_allclose(layer.running_mean.data, 0.1 * data.mean(0))
+    loss = (layer.train()(x) * layer(x)).sum()
+    loss.forward(x=data)
+    loss.backward()
+    np.testing.assert_allclose(layer.running_mean.data, 0.19 * data.mean(0))
+
+
 def test_one_layer_used_twice_in_training_is_refused_by_name():
     layer = BatchNorm(2)
     twice = layer(layer(np.ones((4, 2), np.float32))).sum()
-    with pytest.raises(lg.OptionError, match=r"running_\w+ is updated twice"):
+    with pytest.raises(
+        lg.OptionError, match=r"running_\w+ is updated twice .* call its layer once"
+    ):
         lg.compile(twice, train=True)
     assert lg.compile(twice)().shape == ()
 
