@@ -18,7 +18,15 @@ from .schedule.buffers import Kind, plan, rounded
 from .schedule.steps import Schedule, Step
 from .spec import Spec, format_shape, product
 
-__all__ = ["Memory", "explain_table", "flops_of", "memory_of", "outline_table", "profile_table"]
+__all__ = [
+    "Memory",
+    "explain_table",
+    "flops_of",
+    "memory_of",
+    "outline_table",
+    "profile_table",
+    "table",
+]
 
 
 @dataclass(frozen=True)
@@ -95,7 +103,7 @@ def explain_table(executable: Executable, name: str | None) -> str:
     title = "program" if name is None else f"program {name!r}"
     flops = sum(flops_of(executable, step) for step in schedule.steps)
     steps = _counted(len(schedule.steps), "step")
-    return f"{title}: {steps}; {memory_of(executable)}; {_counted(flops, 'flop')}\n" + _table(rows)
+    return f"{title}: {steps}; {memory_of(executable)}; {_counted(flops, 'flop')}\n" + table(rows)
 
 
 def outline_table(schedule: Schedule, name: str | None, lengths: Sequence[str]) -> str:
@@ -121,7 +129,7 @@ def outline_table(schedule: Schedule, name: str | None, lengths: Sequence[str]) 
     return (
         f"{title}: {_counted(len(schedule.steps), 'step')}, for any {', '.join(lengths)};"
         f" slots are known once it has run, or with program.planned({planned})\n"
-    ) + _table(rows)
+    ) + table(rows)
 
 
 def flops_of(executable: Executable, step: Step) -> int:
@@ -180,7 +188,7 @@ def profile_table(
             )
         )
     title = "program" if name is None else f"program {name!r}"
-    return f"{title}: {1e6 * whole:.1f} us a run in steps, mean of {repeat}\n" + _table(rows)
+    return f"{title}: {1e6 * whole:.1f} us a run in steps, mean of {repeat}\n" + table(rows)
 
 
 def _results(executable: Executable, step: Step) -> str:
@@ -232,10 +240,11 @@ def _size(count: int) -> str:
     return f"{number:.1f} GiB"
 
 
-_NUMBERS = ("bytes", "flops", "time", "share", "GFLOP/s", "GB/s")
+_NUMBERS = ("parameters", "bytes", "flops", "time", "share", "GFLOP/s", "GB/s")
 
 
-def _table(rows: Sequence[tuple[str, ...]]) -> str:
+def table(rows: Sequence[tuple[str, ...]]) -> str:
+    """Lay out rows under their first one, with numbers on the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     columns = [*zip(rows[0], widths, strict=True)]
     lines = [

@@ -14,6 +14,7 @@ from . import (
     losses,
     module,
     normalization,
+    perceptron,
     pooling,
     recurrent,
 )
@@ -27,6 +28,7 @@ from .linear import *
 from .losses import *
 from .module import *
 from .normalization import *
+from .perceptron import *
 from .pooling import *
 from .recurrent import *
 
@@ -44,6 +46,7 @@ if not TYPE_CHECKING:
         *losses.__all__,
         *module.__all__,
         *normalization.__all__,
+        *perceptron.__all__,
         *pooling.__all__,
         *recurrent.__all__,
     ]

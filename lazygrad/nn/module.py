@@ -14,6 +14,7 @@ import numpy as np
 from ..errors import GraphError, OptionError
 from ..ir.value import Value, scope, variable
 from ..ops import by_mode
+from .summary import Summary, noted, summarize
 
 if TYPE_CHECKING:
     from ..spec import DTypeLike
@@ -89,7 +90,8 @@ class Module:
     def _called(self, operands: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
         with scope(self.scope_name()):
             try:
-                return self.forward(*operands, **options)
+                path = self.__dict__.get("_path", "")
+                return noted(self, path, lambda: self.forward(*operands, **options))
             except GraphError as error:
                 if not hasattr(error, "layer"):
                     error.layer = self.scope_name()  # type: ignore[attr-defined]
@@ -239,6 +241,36 @@ class Module:
         """Count the numbers in all parameters, or in those that are trained."""
         chosen = self.trainable_parameters() if trainable else self.parameters()
         return sum(int(np.prod(entry.data.shape)) for entry in chosen)
+
+    def summary(self, *inputs: Any) -> Summary:
+        """Give a table of the layers that a call takes part in: results, parameters, flops.
+
+        An input is a node, an array, a `Spec`, or a shape, which stands for float32. Each row is
+        of a layer's own, without the layers inside it.
+
+        >>> from lazygrad import nn
+        >>> print(nn.Sequential(nn.Linear(3, 4), nn.ReLU()).summary(("batch", 3)))
+        name   layer       output      dtype    parameters  bytes     flops
+        -------------------------------------------------------------------
+               Sequential  [batch, 4]  float32           0      0         0
+        0      Linear      [batch, 4]  float32          16     64  28*batch
+        1      ReLU        [batch, 4]  float32           0      0   4*batch
+        -------------------------------------------------------------------
+        total                                           16     64  32*batch
+        """
+        return summarize(self, inputs)
+
+    def own_variables(self) -> list[Value]:
+        """List the parameters and buffers of this module itself, without those inside."""
+        return [
+            entry
+            for _, entry in _found(self)
+            if isinstance(entry, Value) and entry.cell is not None
+        ]
+
+    def is_parameter(self, variable: Value) -> bool:
+        """Whether a variable of this module is trained, or was until it was frozen."""
+        return variable.requires_grad or id(variable) in self._frozen()
 
     def zero_grad(self) -> None:
         """Do nothing: each backward stands alone, so there is nothing to zero."""
