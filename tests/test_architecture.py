@@ -52,7 +52,11 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "lazygrad"
 FILES = sorted(PACKAGE.rglob("*.py"))
 # A program is a user of the library: it may need all that the project depends on.
-PROGRAMS = {"demo.py", *(path.name for path in PACKAGE.joinpath("examples").glob("*.py"))}
+PROGRAMS = {
+    "demo.py",
+    "sklearn.py",
+    *(path.name for path in PACKAGE.joinpath("examples").glob("*.py")),
+}
 ALWAYS_THERE = {*sys.stdlib_module_names, "numpy", "lazygrad"}
 
 
