@@ -588,3 +588,66 @@ class TestMistakesOfTheAncestors:
         x = lg.Value(np.arange(6.0).reshape(2, 3))
         np.testing.assert_array_equal(x.mean(axis=1).data, [1, 4])
         np.testing.assert_array_equal(gradients(x.mean(axis=0), x)[0], np.full((2, 3), 0.5))
+
+
+class TestLayersAndOptimizers:
+    """What users of the ancestors expect of models; the moons are in tests/examples."""
+
+    def test_the_moons_network_has_337_parameters(self):
+        model = lg.nn.MLP(2, [16, 16, 1])
+        assert model.count_parameters() == 337
+        assert model(np.zeros((100, 2))).shape == (100,)
+
+    def test_a_rate_may_be_a_generator_with_one_rate_a_step(self):
+        w = lg.Value(1.0)
+        optimizer = lg.optim.SGD((rate for rate in (0.5, 0.25)), parameters=[w])
+        loss = 1.0 * w
+        for expected in (0.5, 0.25):
+            loss.forward()
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            assert w.data == expected
+
+    @pytest.mark.parametrize(
+        "optimizer", [lg.optim.SGD(0.2), lg.optim.RMSProp(2e-3), lg.optim.Adam(2e-3)], ids=repr
+    )
+    def test_digits_to_95_percent_by_log_softmax_and_nll(self, optimizer):
+        images, labels = lg.data.digits()
+        rows, held = lg.data.train_test_split(x=images / 16, t=labels)
+        rng = np.random.default_rng(0)
+        first = lg.nn.Parameter(rng.uniform(-1, 1, (64, 128)) / np.sqrt(64 * 128) * 8)
+        second = lg.nn.Parameter(rng.uniform(-1, 1, (128, 10)) / np.sqrt(1280) * 8)
+        x = lg.placeholder(("batch", 64), dtype="float32", name="x")
+        t = lg.placeholder(("batch",), dtype="int64", name="t")
+        logs = lg.log_softmax(lg.relu(x @ first) @ second, axis=1)
+        loss = lg.nn.nll(logs, t)
+        step = lg.compile(loss, updates=optimizer.minimize(loss))
+        for epoch in range(30):
+            for batch in lg.data.minibatches(rows, batch_size=64, shuffle=True, seed=epoch):
+                step(**batch)
+        guess = lg.compile(logs.argmax(axis=1))(x=held["x"])
+        assert np.mean(guess == held["t"]) > 0.95
+
+    def test_a_convolution_takes_any_number_of_leading_axes(self):
+        rng = np.random.default_rng(0)
+        x, w = rng.normal(size=(2, 3, 2, 6, 5)), rng.normal(size=(4, 2, 3, 2))
+        whole = lg.conv(x, w, stride=(2, 1)).data
+        np.testing.assert_allclose(whole[1, 2], lg.conv(x[1, 2], w, stride=(2, 1)).data)
+
+    def test_deleting_and_freezing_parameters(self):
+        layer = lg.nn.Linear(3, 2)
+        assert layer.count_parameters() == 8
+        layer.freeze()
+        assert (layer.count_parameters(), layer.count_parameters(trainable=True)) == (8, 0)
+        layer.unfreeze()
+        del layer.bias
+        assert [path for path, _ in layer.named_parameters()] == ["weight"]
+
+    def test_nested_names_keep_their_prefixes_and_apply_reaches_all(self):
+        inner = lg.nn.Sequential(lg.nn.Linear(2, 2))
+        outer = lg.nn.Sequential({"m": inner})
+        assert [path for path, _ in outer.named_parameters()] == ["m.0.weight", "m.0.bias"]
+        seen = []
+        outer.apply(lambda module: seen.append(type(module).__name__))
+        assert seen == ["Linear", "Sequential", "Sequential"]
