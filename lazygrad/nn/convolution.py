@@ -49,14 +49,16 @@ class _Convolution(Module):
         inputs: int,
         outputs: int,
         kernel_size: PerAxis,
-        stride: PerAxis,
-        dilation: PerAxis,
-        groups: int,
-        bias: bool,
-        weight_initializer: Initializer | None,
-        bias_initializer: Initializer | None,
-        dtype: DTypeLike,
-        seed: int | np.random.Generator,
+        *,
+        stride: PerAxis = 1,
+        padding: object = 0,
+        dilation: PerAxis = 1,
+        groups: int = 1,
+        bias: bool = True,
+        weight_initializer: Initializer | None = None,
+        bias_initializer: Initializer | None = None,
+        dtype: DTypeLike = np.float32,
+        seed: int | np.random.Generator = 0,
     ) -> None:
         name = type(self).__name__
         self.inputs = count(name, "inputs", inputs)
@@ -68,6 +70,7 @@ class _Convolution(Module):
         self.kernel_size = per_axis(name, "kernel_size", kernel_size, self.rank)
         self.stride = per_axis(name, "stride", stride, self.rank)
         self.dilation = per_axis(name, "dilation", dilation, self.rank)
+        self.padding = padding
         self.dtype = float_dtype(name, dtype)
         rng, field = generator(seed), prod(self.kernel_size)
         fans = (self.inputs // self.groups * field, self.outputs // self.groups * field)
@@ -101,45 +104,14 @@ class _Convolution(Module):
             given = getattr(self, what)
             if set(given) != {1}:
                 text += f", {what}={shown(given)}"
-        if getattr(self, "padding", 0) not in (0, "valid"):
-            text += f", padding={self.padding!r}"  # type: ignore[attr-defined]
+        if self.padding not in (0, "valid"):
+            text += f", padding={self.padding!r}"
         if self.groups != 1:
             text += f", groups={self.groups}"
         return text + ("" if self.bias is not None else ", bias=False")
 
 
 class _Conv(_Convolution):
-    def __init__(
-        self,
-        inputs: int,
-        outputs: int,
-        kernel_size: PerAxis,
-        *,
-        stride: PerAxis = 1,
-        padding: object = 0,
-        dilation: PerAxis = 1,
-        groups: int = 1,
-        bias: bool = True,
-        weight_initializer: Initializer | None = None,
-        bias_initializer: Initializer | None = None,
-        dtype: DTypeLike = np.float32,
-        seed: int | np.random.Generator = 0,
-    ) -> None:
-        super().__init__(
-            inputs,
-            outputs,
-            kernel_size,
-            stride,
-            dilation,
-            groups,
-            bias,
-            weight_initializer,
-            bias_initializer,
-            dtype,
-            seed,
-        )
-        self.padding = padding
-
     def forward(self, x: Any) -> Value:
         """Write the convolution of (batch, channels, *spatial)."""
         result = conv(
@@ -220,31 +192,10 @@ class _ConvTranspose(_Convolution):
         outputs: int,
         kernel_size: PerAxis,
         *,
-        stride: PerAxis = 1,
-        padding: object = 0,
         output_padding: PerAxis = 0,
-        dilation: PerAxis = 1,
-        groups: int = 1,
-        bias: bool = True,
-        weight_initializer: Initializer | None = None,
-        bias_initializer: Initializer | None = None,
-        dtype: DTypeLike = np.float32,
-        seed: int | np.random.Generator = 0,
+        **options: Any,
     ) -> None:
-        super().__init__(
-            inputs,
-            outputs,
-            kernel_size,
-            stride,
-            dilation,
-            groups,
-            bias,
-            weight_initializer,
-            bias_initializer,
-            dtype,
-            seed,
-        )
-        self.padding = padding
+        super().__init__(inputs, outputs, kernel_size, **options)
         self.output_padding = output_padding
 
     def _channels(self) -> tuple[int, int]:
