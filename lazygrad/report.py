@@ -14,6 +14,7 @@ from .backends.numpy import bind
 from .errors import OptionError
 from .ir.cell import Cell
 from .ir.op import Array
+from .lengths import evaluate
 from .schedule.buffers import Kind, plan, rounded
 from .schedule.steps import Schedule, Step
 from .spec import Spec, format_shape, product
@@ -141,7 +142,8 @@ def flops_of(executable: Executable, step: Step) -> int:
         Spec(executable.plan.shapes[number] or (), executable.schedule.specs[number].dtype)
         for number in numbers
     )
-    return int(step.op.cost(out, *specs, **step.attrs))
+    # The body of a loop has lengths by name.
+    return evaluate(step.op.cost(out, *specs, **step.attrs), executable.plan.lengths)
 
 
 def profile_table(

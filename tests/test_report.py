@@ -205,3 +205,12 @@ def test_explain_before_any_call_speaks_of_the_lengths():
     assert "24*batch" in table
     program(x=np.ones((2, 4)))
     assert "float64[2, 3]" in program.explain()
+
+
+def test_loops_over_named_lengths_have_a_cost():
+    x = lg.placeholder(("batch", "time"), name="x")
+    total, _ = lg.scan(lambda c, row: (c + row * row, None), lg.zeros_like(x[:, 0]), x.T)
+    program = lg.compile(total)
+    program(x=np.ones((3, 4)))
+    assert "24" in str(program.explain())
+    assert "scan" in str(program.profile(x=np.ones((3, 4)), repeat=1))

@@ -17,7 +17,19 @@ import numpy as np
 from ..autodiff import scan
 from ..errors import OptionError, ShapeError
 from ..ir.value import Value, constant
-from ..ops import astype, broadcast_to, concatenate, relu, sigmoid, split, stack, swapaxes, tanh
+from ..ops import (
+    astype,
+    broadcast_to,
+    concatenate,
+    relu,
+    reshape,
+    sigmoid,
+    split,
+    stack,
+    swapaxes,
+    tanh,
+)
+from ..spec import product
 from .dropout import Dropout
 from .module import Module, generator, parameter
 from .operands import count, float_dtype, float_operand, known, rate_between, require_length
@@ -81,7 +93,11 @@ class _Cell(Module):
 
     def _projected(self, x: Value, *biases: Value | None) -> Value:
         given = [bias for bias in biases if bias is not None]
-        result = x @ self.input_weight.T
+        # Rows of all steps go into one product instead of one for each step.
+        rows = x if x.ndim == 2 else reshape(x, (product(x.shape[:-1]), x.shape[-1]))
+        result = rows @ self.input_weight.T
+        if x.ndim > 2:
+            result = reshape(result, (*x.shape[:-1], result.shape[-1]))
         # Biases are added to each other first: that is the smaller sum.
         return (
             result
@@ -239,8 +255,8 @@ class _Recurrent(Module):
             axes = "(batch, time, features)" if self.time_axis else "(time, batch, features)"
             raise ShapeError(f"{name}: needs the axes {axes}, got {node.spec}.")
         require_length(name, node, 2, self.inputs)
-        sequence = swapaxes(node, 0, 1) if self.time_axis else node
-        shape = (len(self.cells), sequence.shape[1], self.hidden)
+        sequence, time_axis = node, self.time_axis
+        shape = (len(self.cells), node.shape[1 - time_axis], self.hidden)
         first = _read_state(name, state, self.cell.states, shape, node.dtype)
         last: list[State] = []
         for layer in range(self.layers):
@@ -250,18 +266,21 @@ class _Recurrent(Module):
             for direction in range(self.directions):
                 place = len(last)
                 before = tuple(part[place] for part in first)
-                row, after = self._run(self.cells[place], sequence, before, bool(direction))
+                cell = self.cells[place]
+                # What a step reads is moved to the front after the product, which wants rows.
+                projected = swapaxes(cell.project(sequence), 0, time_axis)
+                row, after = self._run(cell, projected, before, bool(direction))
                 outputs.append(row)
                 last.append(after)
             sequence = outputs[0] if len(outputs) == 1 else concatenate(outputs, axis=-1)
+            time_axis = 0
         final = tuple(stack(parts) for parts in zip(*last, strict=True))
         return swapaxes(sequence, 0, 1) if self.time_axis else sequence, _shown_state(final)
 
     def _run(
-        self, cell: _Cell, sequence: Value, first: State, backwards: bool
+        self, cell: _Cell, projected: Value, first: State, backwards: bool
     ) -> tuple[Value, State]:
         """Run one cell along the first axis; give its output at every step and its last state."""
-        projected = cell.project(sequence)
         if not self.unroll:
 
             def body(state: State, x: Value) -> tuple[State, Value]:
@@ -274,7 +293,7 @@ class _Recurrent(Module):
         if not steps:
             raise ShapeError(
                 f"{type(self).__name__}: unroll needs a known number of steps, and at least one,"
-                f" got {sequence.spec}."
+                f" got {projected.spec}."
             )
         state, rows = first, []
         for step in reversed(range(steps)) if backwards else range(steps):

@@ -162,6 +162,23 @@ def test_the_bar_shows_loss_metrics_and_rate(capsys):
         assert word in shown
 
 
+@pytest.fixture
+def ctrl_c():
+    """Let Ctrl-C be heard, which a test run in the background may have been told to ignore."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
+def test_who_ignores_ctrl_c_goes_on_ignoring_it():
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    history = run(callbacks=[lambda history: os.kill(os.getpid(), signal.SIGINT)])[2]
+    assert (history.epochs, history.interrupted) == (3, False)
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_finishes_the_update_and_leaves_a_usable_model():
     def batches(epoch):
         for i in range(1000):
