@@ -87,3 +87,21 @@ def test_only_variables_of_the_same_spec():
         lg.with_update(1.0, v, 2.0)
     with pytest.raises(lg.DTypeError, match="float64, its new value int64"):
         lg.with_update(1.0, v, [1, 2])
+
+
+def test_the_branch_not_in_force_contributes_nothing_not_even_nan():
+    x, w = lg.placeholder((3,), name="x"), lg.Value(2.0)
+    broken = lg.sqrt(-w) * x
+    y = lg.by_mode(w * x, broken)
+    gradient = lg.grad(y.sum(), w)
+    assert lg.compile(gradient, train=True)(x=[1.0, 2.0, 3.0]) == 6.0
+    second = lg.grad(lg.grad((y * y).sum(), w), w)
+    assert lg.compile(second, train=True)(x=[1.0, 2.0, 3.0]) == 28.0
+    assert np.isnan(lg.compile(gradient, train=False)(x=[1.0, 2.0, 3.0]))
+
+
+def test_the_branch_not_in_force_takes_no_steps():
+    x, w = lg.placeholder(("n",), name="x"), lg.Value(2.0)
+    y = lg.by_mode(w * x, lg.tanh(w * lg.exp(x)))
+    names = {s.op.name for s in lg.compile(lg.grad(y.sum(), w), train=True).schedule.steps}
+    assert not names & {"tanh", "exp", "where"}

@@ -205,15 +205,22 @@ class Module:
         """Give every parameter and buffer by its full path."""
         return dict(self.named_variables())
 
+    @property
+    def frozen(self) -> bool:
+        """Whether this module was frozen, and not unfrozen since."""
+        return "_frozen_here" in self.__dict__
+
     def freeze(self: _Self) -> _Self:
         """Keep the parameters of this module and all below it from being trained.
 
+        Running statistics stay too: a frozen `BatchNorm` uses them in training as in evaluation.
         Graphs that are already written are not changed; freeze before writing the loss.
         """
         for _, module in self.named_modules():
+            kept = module.__dict__.setdefault("_frozen_here", [])
             for _, entry in _found(module):
                 if isinstance(entry, Value) and entry.requires_grad:
-                    module.__dict__.setdefault("_frozen_here", []).append(entry)
+                    kept.append(entry)
                     entry.requires_grad = False
         return self
 

@@ -70,6 +70,8 @@ class BatchNorm(_Normalization):
     one less than the number of entries, as PyTorch has it. In evaluation the running ones are
     used, and nothing is updated.
 
+    A layer that was frozen uses the running ones in training too, and keeps them.
+
     A batch with a single entry for each feature has no variance. Where that is known when the
     expression is written in training mode it is refused with a ShapeError; where the lengths are
     bound later the result is the shift, and the running variance stays as it was. An empty batch
@@ -130,23 +132,32 @@ class BatchNorm(_Normalization):
         entries: Any = 1
         for axis in axes:
             entries = entries * node.shape[axis]
-        if known(entries) == 1 and self.training:
+        if known(entries) == 1 and self.training and not self.frozen:
             raise ShapeError(
                 f"BatchNorm: one entry for each feature has no variance to train with, got"
                 f" {node.spec}; give a larger batch, or call eval() first."
             )
-        around = [self.features if axis == place else 1 for axis in range(node.ndim)]
+        around = tuple(self.features if axis == place else 1 for axis in range(node.ndim))
+        steady = self._brought(
+            node - reshape(self.running_mean, around),
+            reshape(self.running_variance, around),
+            around,
+        )
+        if self.frozen:
+            return steady
         centre = mean(node, axis=axes, keepdims=True)
         centered = node - centre
         squares = square(centered)
         spread = mean(squares, axis=axes, keepdims=True)
-        trained = self._scaled(centered / sqrt(spread + self.epsilon), around)
-        trained = self._kept(trained, node, centre, squares, axes, entries)
-        deviation = sqrt(self.running_variance + self.epsilon)
-        steady = (node - reshape(self.running_mean, tuple(around))) / reshape(
-            deviation, tuple(around)
-        )
-        return self.by_mode(trained, self._scaled(steady, around))
+        trained = self._brought(centered, spread, around)
+        return self.by_mode(self._kept(trained, node, centre, squares, axes, entries), steady)
+
+    def _brought(self, centered: Value, variance: Value, around: tuple[int, ...]) -> Value:
+        """Divide by the deviation, scale and shift; what has one number a feature comes first."""
+        deviation = sqrt(variance + self.epsilon)
+        if self.scale is None or self.shift is None:
+            return centered / deviation
+        return centered * (reshape(self.scale, around) / deviation) + reshape(self.shift, around)
 
     def _kept(
         self,

@@ -13,6 +13,7 @@ from ..spec import Spec, require_same_shape
 from .arithmetic import zeros_like
 from .batching import batch_by_broadcasting, repeated
 from .forms import NodeFunction, elementwise, general
+from .shape import broadcast_to
 
 __all__ = ["by_mode", "stop_gradient", "with_update"]
 
@@ -78,6 +79,14 @@ def _batched_switch(
     return _by_mode(flag, *repeated(is_batched[1:], (train, evaluate)))
 
 
+def _switch_support(index: int, flag: Value, train: Value, evaluate: Value) -> Value | None:
+    """Say that the branch that isn't in force contributes nothing to a derivative, not even NaN."""
+    if index == 0:
+        return None
+    is_in_force = _by_mode(flag, as_value(index == 1), as_value(index == 2))
+    return broadcast_to(is_in_force, train.spec.shape)
+
+
 _by_mode: NodeFunction = general(
     "by_mode",
     _switch,
@@ -92,6 +101,7 @@ _by_mode: NodeFunction = general(
         lambda t, y, flag, train, evaluate: _by_mode(flag, t, zeros_like(t)),
         lambda t, y, flag, train, evaluate: _by_mode(flag, zeros_like(t), t),
     ),
+    support=_switch_support,
     batch=_batched_switch,
     traits=(Trait.SWITCHES,),
     family="control",

@@ -178,6 +178,17 @@ def _log_of_softmax(node: Value, x: Value) -> Value:
     return built(node, log_softmax(row).op, x, **node.operands[0].attrs)
 
 
+def _sum_of_zeros(node: Value, x: Value) -> Value | None:
+    number = number_of(x)
+    is_zero = number == 0 and math.copysign(1.0, number) == 1.0
+    return _uniform(node, 0) if is_zero else None
+
+
+def _repeated(node: Value, c: Value) -> Value | None:
+    number = number_of(c)
+    return None if number is None or c.spec.dtype != node.spec.dtype else _uniform(node, number)
+
+
 def _uniform(node: Value, number: float) -> Value | None:
     """Give one number everywhere in the place of *node*, whose lengths must not depend on data."""
     if any(isinstance(n, Length) and n.is_data_dependent for n in node.spec.shape):
@@ -225,6 +236,8 @@ EXACT: tuple[Rule, ...] = (
     rule("either way", where(condition, x, x), x),
     rule("always", where(True, x, y), x),
     rule("never", where(False, x, y), y),
+    rule("always a number", where(True, c, y), lambda node, c, y: _repeated(node, c)),
+    rule("never another", where(False, x, c), lambda node, x, c: _repeated(node, c)),
     rule("where not", where(logical_not(condition), x, y), where(condition, y, x)),
     rule("where not in bits", where(invert(condition), x, y), where(condition, y, x)),
     rule("same choice first", where(condition, where(condition, x, y), z), where(condition, x, z)),
@@ -243,6 +256,7 @@ EXACT: tuple[Rule, ...] = (
     rule("widened on the way", astype(astype(x, np.float32), np.float16), _widening_once),
     rule("flips", flip(flip(row)), _flipped_twice),
     rule("sum over nothing", sum_axes(row, ()), _sum_over_nothing),
+    rule("sum of zeros", sum_axes(row, (0,)), _sum_of_zeros),
 )
 
 STABLE: tuple[Rule, ...] = (

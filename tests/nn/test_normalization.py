@@ -130,6 +130,20 @@ def test_prediction_uses_the_running_statistics_though_the_layer_trains():
     np.testing.assert_array_equal(layer.running_variance.data, np.ones(6))
 
 
+def test_a_frozen_layer_uses_and_keeps_its_running_statistics():
+    layer = BatchNorm(6, dtype="float64").freeze()
+    layer.running_mean.data = np.arange(6.0)
+    x, w = lg.placeholder(("batch", 6), name="x"), lg.Value(2.0)
+    y = layer(w * x)
+    step = lg.compile(y, updates={w: w + 1.0})
+    data = DATA[:, :, 0, 0]
+    np.testing.assert_allclose(step(x=data), (2 * data - np.arange(6.0)) / np.sqrt(1 + 1e-5))
+    np.testing.assert_array_equal(layer.running_mean.data, np.arange(6.0))
+    assert layer.unfreeze().frozen is False
+    lg.compile(layer(x), train=True)(x=data)
+    assert (layer.running_mean.data != np.arange(6.0)).any()
+
+
 def test_a_large_mean_costs_no_digits_in_prediction():
     layer = BatchNorm(1).eval()
     layer.running_mean.data = [4096.0]

@@ -26,6 +26,9 @@ PARTICULAR = {
     "own dtype": "x: f8[3]; return astype(x, dtype=float64)",
     "widened on the way": "x: f4[9]; return astype(astype(x, dtype=float64), dtype=float16)",
     "sum over nothing": "x: f8[3]; return sum(x, axes=(), keepdims=False)",
+    "sum of zeros": (
+        "x: f8[3]; return add(x, sum(broadcast_to(0.0, shape=(4, 3)), axes=(0,), keepdims=False))"
+    ),
 }
 
 
