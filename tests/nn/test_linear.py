@@ -1,7 +1,4 @@
-"""Affine layers, tables, shapes, containers: edges and bad input."""
-
-import copy
-import pickle
+"""Affine layers, tables, shapes: edges and bad input."""
 
 import numpy as np
 import pytest
@@ -65,60 +62,6 @@ def test_flatten_with_named_lengths():
     assert lg.compile(nn.Flatten(0)(x))(x=np.zeros((3, 2, 5))).shape == (30,)
 
 
-def test_sequences_of_layers():
-    layers = model()
-    assert [path for path, _ in layers.named_parameters()] == [
-        "0.weight",
-        "0.bias",
-        "2.weight",
-        "2.bias",
-    ]
-    assert len(layers) == 3
-    assert isinstance(layers[1], nn.ReLU)
-    assert next(iter(layers)) is layers[0]
-    assert layers[:1][0] is layers[0]
-    assert layers.append(lambda x: 2 * x) is layers
-    assert len(layers) == 4
-    named = nn.Sequential({"first": nn.Linear(3, 2), "last": nn.Tanh()})
-    assert [path for path, _ in named.named_parameters()] == ["first.weight", "first.bias"]
-    assert named["last"](0.0).data == 0.0
-
-
-def test_no_layers_are_the_identity():
-    assert nn.Sequential()(3.0).data == 3.0
-
-
-def test_one_layer_twice_shares_its_parameters():
-    layer = nn.Linear(3, 3, dtype="float64")
-    twice = nn.Sequential(layer, layer)
-    assert len(twice.parameters()) == 2
-    x = np.random.default_rng(0).normal(size=(2, 3))
-    np.testing.assert_allclose(twice(x).data, x @ layer.weight.data @ layer.weight.data)
-    loss = twice(x).sum()
-    loss.backward()
-    expected = x.T @ np.ones((2, 3)) @ layer.weight.data.T
-    expected += (x @ layer.weight.data).T @ np.ones((2, 3))
-    np.testing.assert_allclose(layer.weight.grad, expected)
-
-
-def test_shortcuts():
-    inner = nn.Linear(3, 3, dtype="float64")
-    x = np.ones((2, 3))
-    np.testing.assert_allclose(nn.Residual(inner)(x).data, inner(x).data + x)
-    narrow = nn.Linear(3, 2, dtype="float64")
-    assert nn.Residual(narrow, nn.Linear(3, 2, dtype="float64", seed=1))(x).shape == (2, 2)
-
-
-@pytest.mark.parametrize("copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
-def test_copies_compute_the_same_and_share_nothing(copied):
-    first = model()
-    second = copied(first)
-    x = np.ones((2, 3), np.float32)
-    np.testing.assert_array_equal(first(x).data, second(x).data)
-    second[0].weight.data = np.zeros((3, 4))
-    assert first[0].weight.data.any()
-
-
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
@@ -139,33 +82,8 @@ def test_copies_compute_the_same_and_share_nothing(copied):
             "padding_index must be from 0 to 2, got 3",
         ),
         (lambda: nn.Flatten(2)(np.ones((2, 3))), lg.ShapeError, "Flatten: there is no axis 2"),
-        (lambda: nn.Sequential(3), lg.OptionError, "Sequential: 0 must be a module or a function"),
-        (lambda: nn.Sequential(nn.ReLU), lg.OptionError, r"did you mean ReLU\(...\)"),
-        (lambda: nn.Residual(nn.Linear(3, 2))(X), lg.ShapeError, r"inner result is .*what came"),
-        (lambda: nn.Residual(None), lg.OptionError, "Residual: inner must be"),
-        (lambda: nn.GELU("erf")(1.0), lg.OptionError, "approximate must be 'none' or 'tanh'"),
-        (lambda: nn.hard_tanh(1.0, 2, 1), lg.OptionError, "hard_tanh: low is 2, not below high"),
-        (lambda: nn.glu(np.ones(3)), lg.ShapeError, "glu: can't halve the 3 entries"),
     ],
 )
 def test_bad_calls_name_the_layer(call, error, words):
     with pytest.raises(error, match=words):
         call()
-
-
-def test_activations_far_out():
-    far = np.array([-1e3, 1e3, -1e30, 1e30], np.float32)
-    for function in (nn.elu, nn.selu, nn.gelu, nn.silu, nn.mish, nn.softsign, nn.hard_swish):
-        x = lg.Value(far)
-        y = function(x)
-        y.backward()
-        assert np.isfinite(y.data).all(), function
-        assert np.isfinite(x.grad).all(), function
-
-
-def test_gelu_keeps_its_digits_on_the_left():
-    from math import erfc, sqrt
-
-    x = np.linspace(-8, -1, 20)
-    expected = [v * erfc(-v / sqrt(2)) / 2 for v in x]
-    np.testing.assert_allclose(nn.gelu(x).data, expected, rtol=1e-14)
