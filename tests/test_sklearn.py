@@ -13,18 +13,24 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from lazygrad.sklearn import LazyClassifier, LazyRegressor
 
 POINTS, CLASSES = lg.data.moons(120, seed=0)
 
 
-@parametrize_with_checks(
-    [
-        LazyClassifier((16,), learning_rate=0.02, epochs=60),
-        LazyRegressor((16,), learning_rate=0.02, epochs=60),
-    ]
+ESTIMATORS = [
+    LazyClassifier((16,), learning_rate=0.02, epochs=60),
+    LazyRegressor((16,), learning_rate=0.02, epochs=60),
+]
+CHECKS = [pair for estimator in ESTIMATORS for pair in estimator_checks_generator(estimator)]
+
+
+@pytest.mark.parametrize(
+    ("estimator", "check"),
+    CHECKS,
+    ids=[f"{type(e).__name__}-{getattr(c, 'func', c).__name__}" for e, c in CHECKS],
 )
 def test_scikit_learns_own_checks(estimator, check):
     check(estimator)

@@ -20,16 +20,17 @@ from ..ops import (
     astype,
     exp,
     log as logarithm,
-    mean,
     minimum,
+    norm,
     relu,
+    reshape,
     softplus,
     sqrt,
     square,
     sum as total,
     where,
 )
-from ..spec import Shape, format_shape
+from ..spec import Shape, format_shape, product
 from .operands import Reduction, reduced
 
 __all__ = [
@@ -62,13 +63,16 @@ def mse(prediction: Any, target: Any, *, reduction: Reduction = "mean") -> Value
 
 @worded
 def rmse(prediction: Any, target: Any) -> Value:
-    """Give the root of the mean squared error; its gradient where all errors are 0 is NaN.
+    """Give the root of the mean squared error; its gradient where all errors are 0 is 0.
 
     >>> rmse([1.0, 2.0], [1.0, 4.0]).data.round(4)
     np.float64(1.4142)
     """
     prediction, target = _pair("rmse", prediction, target)
-    return sqrt(mean(square(prediction - target)))
+    error = prediction - target
+    # The norm has a gradient at 0, the root alone has none.
+    number = product(error.shape)
+    return norm(reshape(error, (number,))) / sqrt(astype(as_value(number), error.dtype))
 
 
 @worded

@@ -76,6 +76,15 @@ def test_nan_is_never_hidden(name):
     assert np.isnan(loss([1.0, 1.0], [1.0, np.nan]).data)
 
 
+def test_rmse_has_a_gradient_without_errors_and_keeps_its_dtype():
+    x = lg.Value([1.0, 2.0])
+    nn.rmse(x, [1.0, 2.0]).backward()
+    np.testing.assert_array_equal(x.grad, [0.0, 0.0])
+    y = lg.placeholder(("batch",), dtype="float32", name="y")
+    assert nn.rmse(y, lg.placeholder(("batch",), name="t")).dtype == np.float32
+    assert nn.rmse(y, 0.0).dtype == np.float32
+
+
 def test_rmse_is_the_root():
     assert nn.rmse([1.0, 5.0], [1.0, 2.0]).data == pytest.approx(np.sqrt(4.5))
 
