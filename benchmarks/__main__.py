@@ -17,6 +17,7 @@ from .chain import run_chain
 from .hessian import run_hessian
 from .imports import run_import, slowest_modules
 from .moons import run_compiled, run_first_result, run_forward_backward
+from .networks import run_networks
 from .results import Row, records, table
 
 BENCHMARKS: dict[str, Callable[[bool], list[Row]]] = {
@@ -26,6 +27,7 @@ BENCHMARKS: dict[str, Callable[[bool], list[Row]]] = {
     "import": run_import,
     "chain": run_chain,
     "hessian": run_hessian,
+    "networks": run_networks,
 }
 
 
