@@ -33,6 +33,7 @@ from ..schedule.buffers import (
 )
 from ..schedule.steps import Schedule, Section, Step
 from ..spec import Spec
+from .blocks import Run, find_runs, is_large, run_lines
 from .executable import Executable
 from .loops import Loop, worded
 from .recycle import HELD, OutputPool
@@ -203,8 +204,19 @@ class _Emitter:
         if self.looped:
             body += self._loop(start, section)
         else:
+            runs = self._block_runs(start, section.stop)
+            in_runs = {index for run in runs.values() for index in run.indices}
             for index in range(start, section.stop):
-                if index not in self.deferred:
+                if index in runs:
+                    body += run_lines(
+                        runs[index],
+                        self.schedule,
+                        self.plan,
+                        self.names,
+                        self._named,
+                        self._step_lines,
+                    )
+                elif index not in self.deferred and index not in in_runs:
                     body += self._clocked(index, self._step_lines(self.schedule.steps[index]))
         tail = self._commit_lines() if is_last else []
         tail.append((f"return ({''.join(self._handed(n) + ', ' for n in section.outputs)})", None))
@@ -217,6 +229,27 @@ class _Emitter:
             self._function(f"{section.name}_{position}", "", chunk)
         calls = [(f"{section.name}_{position}()", None) for position in range(len(chunks))]
         self._function(section.name, arguments, [*entry, *calls, *tail])
+
+    def _block_runs(self, start: int, stop: int) -> dict[int, Run]:
+        """Find the runs of steps that are done block by block."""
+        # Programs alone: others are asked for every value in between.
+        if self.timed or self.feeds_kept or not is_large(self.schedule, self.plan):
+            return {}
+        for index in range(start, stop):
+            step = self.schedule.steps[index]
+            if step.is_view and index not in self.deferred:
+                self._view_lines(step)
+            elif self._is_fixed(step):
+                self._compute_now(step)
+
+        def is_written(index: int) -> bool:
+            step = self.schedule.steps[index]
+            return index not in self.deferred and not step.is_view and not self._is_fixed(step)
+
+        def is_uniform(step: Step) -> bool:
+            return all(getattr(given, "size", 1) == 1 for given in self._call(step).arguments)
+
+        return find_runs(self.schedule, self.plan, start, stop, self.arrays, is_written, is_uniform)
 
     def _write_loop(self, section: Section, loop: Loop) -> None:
         steps: list[tuple[str, Step | None]] = [(line, None) for line in loop.first()]
