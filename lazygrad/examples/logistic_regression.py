@@ -34,12 +34,15 @@ def main(arguments: Sequence[str] | None = None) -> float:
 
     feeds = {"x": train_x.reshape(-1, features), "t": train_t}
     with tqdm(unit="iteration", disable=options.quiet) as progress:
-        found = optim.minimize_scipy(
-            loss,
-            feeds=feeds,
-            options={"maxiter": 200},
-            callback=lambda vector: progress.update(),
-        )
+        try:
+            found = optim.minimize_scipy(
+                loss,
+                feeds=feeds,
+                options={"maxiter": 200},
+                callback=lambda vector: progress.update(),
+            )
+        except ImportError as error:
+            raise SystemExit(str(error)) from None
     predict = lg.compile(lg.argmax(logits, axis=1))
     accuracy = float(np.mean(predict(x=test_x.reshape(-1, features)) == test_t))
     print(f"loss {found.fun:.6f} after {found.nit} iterations and {found.nfev} evaluations")

@@ -12,11 +12,13 @@ import numpy as np
 from ..errors import DTypeError, OptionError, ShapeError
 from ..ir.value import Value, constant
 from ..ops import broadcast_to, relu, reshape, softmax, split, swapaxes, triu, where
+from ..spec import differs
 from .activations import gelu
 from .dropout import Dropout
+from .initializers import glorot_uniform
 from .module import Module, generator, parameter
 from .normalization import LayerNorm
-from .operands import count, float_dtype, float_operand, known, rate_between, require_length
+from .operands import count, float_dtype, float_operand, rate_between, require_length
 
 if TYPE_CHECKING:
     from ..spec import DTypeLike
@@ -66,9 +68,9 @@ class MultiHeadAttention(Module):
             raise OptionError(f"{name}: {self.heads} heads don't divide {self.features} features.")
         self.dtype = float_dtype(name, dtype)
         rate, rng, width = rate_between(name, "dropout", dropout), generator(seed), self.features
-        self.input_weight = _glorot(rng, 3 * width, width, dtype)
+        self.input_weight = _drawn(rng, 3 * width, width, dtype)
         self.input_bias = parameter(np.zeros(3 * width), dtype=dtype) if bias else None
-        self.output_weight = _glorot(rng, width, width, dtype)
+        self.output_weight = _drawn(rng, width, width, dtype)
         self.output_bias = parameter(np.zeros(width), dtype=dtype) if bias else None
         self.dropout = Dropout(rate, rng) if rate else None
 
@@ -135,10 +137,9 @@ class MultiHeadAttention(Module):
             (0, (first, last), "queries and values have batches"),
             (1, (others, last), "keys and values have times"),
         ):
-            lengths = known(a.shape[axis]), known(b.shape[axis])
-            if None not in lengths and lengths[0] != lengths[1]:
+            if differs(a.shape[axis], b.shape[axis]):
                 raise ShapeError(
-                    f"MultiHeadAttention: {what} of {lengths[0]} and {lengths[1]}:"
+                    f"MultiHeadAttention: {what} of {a.shape[axis]} and {b.shape[axis]}:"
                     f" {a.spec} and {b.spec}."
                 )
         weights = split(self.input_weight, 3)
@@ -245,9 +246,9 @@ class TransformerEncoderLayer(Module):
         self.attention = MultiHeadAttention(
             features, heads, bias=bias, dropout=rate, dtype=dtype, seed=rng
         )
-        self.inner_weight = _glorot(rng, self.feedforward, self.features, dtype)
+        self.inner_weight = _drawn(rng, self.feedforward, self.features, dtype)
         self.inner_bias = parameter(np.zeros(self.feedforward), dtype=dtype) if bias else None
-        self.outer_weight = _glorot(rng, self.features, self.feedforward, dtype)
+        self.outer_weight = _drawn(rng, self.features, self.feedforward, dtype)
         self.outer_bias = parameter(np.zeros(self.features), dtype=dtype) if bias else None
         self.attention_norm = LayerNorm(features, epsilon=epsilon, bias=bias, dtype=dtype)
         self.feedforward_norm = LayerNorm(features, epsilon=epsilon, bias=bias, dtype=dtype)
@@ -294,10 +295,8 @@ _ACTIVATIONS: dict[str, Callable[[Value], Value]] = {
 }
 
 
-def _glorot(rng: np.random.Generator, rows: int, columns: int, dtype: DTypeLike) -> Value:
-    """Draw a matrix as Glorot and Bengio (2010) do."""
-    bound = sqrt(6 / (rows + columns))
-    return parameter(rng.uniform(-bound, bound, (rows, columns)), dtype=dtype)
+def _drawn(rng: np.random.Generator, rows: int, columns: int, dtype: DTypeLike) -> Value:
+    return parameter(glorot_uniform()((rows, columns), rng), dtype=dtype)
 
 
 def _affine(x: Value, weight: Value, bias: Value | None) -> Value:
@@ -322,10 +321,7 @@ def _masked(scores: Value, mask: Value) -> Value:
 
 def _fits(shape: tuple[Any, ...], whole: tuple[Any, ...]) -> bool:
     """Whether lengths agree or are 1, as far as they are known."""
-    return all(
-        known(a) in (None, 1) or known(b) is None or a == b
-        for a, b in zip(shape[::-1], whole[::-1], strict=False)
-    )
+    return all(a == 1 or not differs(a, b) for a, b in zip(shape[::-1], whole[::-1], strict=False))
 
 
 def _mask_words(name: str, given: Any, scores: Value, axes: str) -> str:

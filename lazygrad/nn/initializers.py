@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..errors import OptionError, ShapeError
+from .module import generator
 
 __all__ = [
     "Initializer",
@@ -75,8 +76,8 @@ class Initializer:
         convolution, (outputs, inputs, *kernel).
         """
         lengths = (shape,) if isinstance(shape, (int, np.integer)) else tuple(map(int, shape))
-        rng = seed if isinstance(seed, np.random.Generator) else np.random.default_rng(seed)
-        return np.asarray(self.draw(lengths, rng, fans or _fans(lengths)), dtype=np.float64)
+        drawn = self.draw(lengths, generator(seed), fans or _fans(lengths))
+        return np.asarray(drawn, dtype=np.float64)
 
     def __repr__(self) -> str:
         return self.name

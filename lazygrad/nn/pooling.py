@@ -42,9 +42,6 @@ class _Pool(Module):
         )
         self.options = options
 
-    def _operand(self, x: Any) -> Value:
-        return _image(self, x)
-
     def extra_repr(self) -> str:
         """Say the window and what else isn't plain."""
         text = f"kernel_size={shown(self.kernel_size)}"
@@ -72,7 +69,7 @@ class _MaxPool(_Pool):
 
     def forward(self, x: Any) -> Value:
         """Write the largest element of each window of (batch, channels, *spatial)."""
-        node = self._operand(x)
+        node = _image(self, x)
         return max_pool(node, self.kernel_size, stride=self.stride, **self.options)
 
 
@@ -143,7 +140,7 @@ class _AvgPool(_Pool):
 
     def forward(self, x: Any) -> Value:
         """Write the average of each window of (batch, channels, *spatial)."""
-        node = float_operand(type(self).__name__, self._operand(x), _dtype_of(x))
+        node = float_operand(type(self).__name__, _image(self, x), _dtype_of(x))
         return avg_pool(node, self.kernel_size, stride=self.stride, **self.options)
 
 

@@ -29,7 +29,7 @@ from ..ops import (
     swapaxes,
     tanh,
 )
-from ..spec import product
+from ..spec import differs, product
 from .dropout import Dropout
 from .module import Module, generator, parameter
 from .operands import count, float_dtype, float_operand, known, rate_between, require_length
@@ -377,10 +377,7 @@ def _read_state(
         raise OptionError(f"{layer}: the state is a pair, (h, c), got {_named(given)}.")
     nodes = tuple(astype(float_operand(layer, entry, dtype), dtype) for entry in entries)
     for node in nodes:
-        fits = len(node.shape) == len(shape) and all(
-            known(a) is None or known(b) is None or a == b
-            for a, b in zip(node.shape, shape, strict=True)
-        )
+        fits = node.ndim == len(shape) and not any(map(differs, node.shape, shape))
         if not fits:
             expected = "[" + ", ".join(map(str, shape)) + "]"
             raise ShapeError(f"{layer}: the state needs the shape {expected}, got {node.spec}.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from typing import Any, NamedTuple, NoReturn, TypeAlias
+from typing import NamedTuple, NoReturn, TypeAlias
 
 from ..errors import OptionError, ShapeError
 from ..ir.describe import located
@@ -21,31 +21,16 @@ from .patches import Level, Levels, add_patches, lengths_of, reach, take_patches
 from .products import matmul
 from .shape import reshape, transpose
 from .slices import slice_node, whole
+from .window import Integers, covers_axis, per_axis
 
 __all__ = ["conv", "conv_transpose"]
 
-Integers: TypeAlias = tuple[int, ...]
 Pairs: TypeAlias = "tuple[tuple[Dim, Dim], ...]"
 
 # Columns may hold this many times as many elements as needed, to be copied in longer runs.
 _MOST_WIDE = 2
 # From this many output channels per place on, one product over all images beats one for each.
 _FEW_PLACES = 8
-
-
-def per_axis(function: str, name: str, given: object, count: int, least: int = 1) -> Integers:
-    """Read one integer for each of *count* spatial axes, or one for all."""
-    entries: Sequence[Any] = given if isinstance(given, (tuple, list)) else (given,) * count
-    for entry in entries:
-        if isinstance(entry, (bool, Length)) or not hasattr(entry, "__index__") or entry < least:
-            kind = "positive integers" if least == 1 else f"integers of at least {least}"
-            raise OptionError(f"{function}: {name} must be {kind}, got {given!r:.60}.")
-    if len(entries) != count:
-        raise OptionError(
-            f"{function}: {name} {given!r:.60} must have one entry for each of {count}"
-            f" spatial {'axis' if count == 1 else 'axes'}."
-        )
-    return tuple(operator.index(entry) for entry in entries)
 
 
 def spans_of(kernel: Sequence[int], dilation: Sequence[int]) -> Integers:
@@ -145,16 +130,8 @@ def windows_over(
         row = product(spatial[i + 1 :])
         inner.append((kernel[i], row * dilation[i]))
         outer.append((count, row * stride[i]))
-        covers = covers and _covers(spatial[i], count, kernel[i], stride[i], dilation[i])
+        covers = covers and covers_axis(spatial[i], kernel[i], stride[i], dilation[i])
     return Windows(tuple(spatial), tuple(inner), tuple(outer), counts, covers)
-
-
-def _covers(length: Dim, count: Dim, width: int, step: int, gap: int) -> bool:
-    """Whether the windows of one axis are known to hold every element."""
-    if isinstance(length, Length) or isinstance(count, Length):
-        return step == 1 and (gap == 1 or width == 1)
-    held = {place * step + offset * gap for place in range(count) for offset in range(width)}
-    return len(held) == length
 
 
 def merged(x: Value, count: int) -> Value:

@@ -26,7 +26,6 @@ from .convolution import (
     check_fit,
     merged,
     padded,
-    per_axis,
     read_padding,
     spans_of,
     windows_over,
@@ -46,6 +45,7 @@ from .patches import (
 from .reduce import max as max_axes, mean, widened
 from .shape import broadcast_to, reshape
 from .slices import cut
+from .window import per_axis
 
 __all__ = ["adaptive_avg_pool", "avg_pool", "global_avg_pool", "global_max_pool", "max_pool"]
 

@@ -1,4 +1,7 @@
-"""Sliding windows as views, and their transpose; convolution and pooling stand on them."""
+"""Sliding windows over any axes as views, their transpose, and what all windows' options mean.
+
+Convolution and pooling slide over the last axes alone, which `patches` serves with longer runs.
+"""
 
 from __future__ import annotations
 
@@ -139,7 +142,7 @@ _overlap = linear(
 )
 
 
-def _covers(length: Dim, window: int, stride: int, dilation: int) -> bool:
+def covers_axis(length: Dim, window: int, stride: int, dilation: int) -> bool:
     """Whether the windows of one axis are known to hold every element."""
     if isinstance(length, Length):
         return stride == 1 and (dilation == 1 or window == 1)
@@ -150,18 +153,25 @@ def _covers(length: Dim, window: int, stride: int, dilation: int) -> bool:
     return bool(held.all())
 
 
-def _each(name: str, given: object, count: int) -> Integers:
+def per_axis(
+    function: str, name: str, given: object, count: int, least: int = 1, kind: str = "spatial "
+) -> Integers:
+    """Read one integer for each of *count* axes, or one for all."""
     entries: Sequence[Any] = given if isinstance(given, (tuple, list)) else (given,) * count
     for entry in entries:
-        if isinstance(entry, (bool, Length)) or not hasattr(entry, "__index__") or entry < 1:
-            raise OptionError(
-                f"sliding_windows: {name} must be positive integers, got {given!r:.60}."
-            )
+        if isinstance(entry, (bool, Length)) or not hasattr(entry, "__index__") or entry < least:
+            wanted = "positive integers" if least == 1 else f"integers of at least {least}"
+            raise OptionError(f"{function}: {name} must be {wanted}, got {given!r:.60}.")
     if len(entries) != count:
+        axes = f"{kind}axis" if count == 1 else f"{kind}axes"
         raise OptionError(
-            f"sliding_windows: {name} {given!r} must have one entry for each of {count} axes."
+            f"{function}: {name} {given!r:.60} must have one entry for each of {count} {axes}."
         )
     return tuple(operator.index(entry) for entry in entries)
+
+
+def _read(name: str, given: object, axes: Integers) -> Integers:
+    return per_axis("sliding_windows", name, given, len(axes), kind="")
 
 
 @public
@@ -194,10 +204,10 @@ def sliding_windows(
     """
     node = as_value(x)
     axes = normalize_axes(axis, node.ndim)
-    window = _each("window_shape", window_shape, len(axes))
-    steps, gaps = _each("stride", stride, len(axes)), _each("dilation", dilation, len(axes))
+    window = _read("window_shape", window_shape, axes)
+    steps, gaps = _read("stride", stride, axes), _read("dilation", dilation, axes)
     covers = all(
-        _covers(node.spec.shape[place], width, step, gap)
+        covers_axis(node.spec.shape[place], width, step, gap)
         for place, width, step, gap in zip(axes, window, steps, gaps, strict=True)
     )
     apply_windows = _covering if covers else _skipping

@@ -1,5 +1,7 @@
 """Examples that are done in a second: they come to what they promise."""
 
+import sys
+
 import pytest
 
 from lazygrad.examples import linear_regression, logistic_regression, newton
@@ -27,6 +29,14 @@ def test_logistic_regression_by_lbfgs(capsys):
     pytest.importorskip("scipy", reason="the minimizer is SciPy's")
     assert logistic_regression.main(["--quiet"]) >= 0.94
     assert "UCI digits" in capsys.readouterr().out
+
+
+def test_without_scipy_it_says_what_to_install(monkeypatch):
+    for name in [name for name in sys.modules if name.partition(".")[0] == "scipy"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    with pytest.raises(SystemExit, match=r"lazygrad\[scipy\]"):
+        logistic_regression.main(["--quiet"])
 
 
 def test_newton_converges_quadratically(capsys):
