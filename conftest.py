@@ -1,9 +1,15 @@
-"""Import the package once, before pytest collects its modules for their docstring examples."""
+"""What all tests share: the package, imported once, names for docstring examples, fixed draws."""
 
+import hypothesis
 import numpy as np
 import pytest
 
 import lazygrad as lg
+
+# The same examples in every run; `pytest --hypothesis-profile=searching` looks for new ones.
+hypothesis.settings.register_profile("fixed", derandomize=True, deadline=None)
+hypothesis.settings.register_profile("searching", derandomize=False, deadline=None)
+hypothesis.settings.load_profile("fixed")
 
 
 @pytest.fixture(autouse=True)

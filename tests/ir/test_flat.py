@@ -40,7 +40,7 @@ def chain():
 
 
 @given(graphs())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_pickles_and_deep_copies_are_the_same_graph(graph):
     for way in WAYS:
         again = way(graph)

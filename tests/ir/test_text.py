@@ -48,7 +48,7 @@ def attributed(name: str, results: int = 1, traits: frozenset[Trait] = frozenset
 
 
 @given(graphs())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_text_gives_the_same_graph_again(graph):
     text = print_graph(graph, full=True)
     again = parse(text)

@@ -33,7 +33,7 @@ from tests.lengths.trees import ALL, NAMES, Tree, build, trees
 batch, time, k, n = name("batch"), name("time"), name("k"), name("n")
 
 
-@settings(derandomize=True, max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 @given(trees(ALL))
 def test_pickled_and_substituted_by_itself_it_stays(tree: Tree) -> None:
     symbolic = build(tree, name)
@@ -41,7 +41,7 @@ def test_pickled_and_substituted_by_itself_it_stays(tree: Tree) -> None:
     assert substitute(symbolic, {text: name(text) for text in NAMES}) == symbolic
 
 
-@settings(derandomize=True, max_examples=600, deadline=None)
+@settings(max_examples=600)
 @given(trees(ALL), trees(ALL), trees(ALL))
 def test_equal_forms_are_equal_and_hash_equal(a: Tree, b: Tree, c: Tree) -> None:
     x, y, z = build(a, name), build(b, name), build(c, name)
@@ -68,7 +68,7 @@ def test_equal_forms_are_equal_and_hash_equal(a: Tree, b: Tree, c: Tree) -> None
         assert compare(left, right) is True
 
 
-@settings(derandomize=True, max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.lists(st.sampled_from(["batch", "k", "n"]), min_size=2, max_size=5), st.integers(0, 99))
 def test_max_and_min_do_not_depend_on_order(texts: list[str], seed: int) -> None:
     dims = [name(text) * (1 + (seed + i) % 3) + (seed * i) % 5 for i, text in enumerate(texts)]

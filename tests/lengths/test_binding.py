@@ -21,7 +21,7 @@ from tests.lengths.trees import ALL, NAMES, Tree, build, trees, values
 batch, time, k, n = name("batch"), name("time"), name("k"), name("n")
 
 
-@settings(derandomize=True, max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 @given(trees(ALL), values)
 def test_symbolic_then_bound_is_the_same_as_plain_integers(
     tree: Tree, bindings: dict[str, int]
@@ -30,7 +30,7 @@ def test_symbolic_then_bound_is_the_same_as_plain_integers(
     assert evaluate(symbolic, bindings) == build(tree, bindings.__getitem__)
 
 
-@settings(derandomize=True, max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 @given(trees(ALL), values)
 def test_partial_substitution_agrees(tree: Tree, bindings: dict[str, int]) -> None:
     symbolic = build(tree, name)
@@ -40,7 +40,7 @@ def test_partial_substitution_agrees(tree: Tree, bindings: dict[str, int]) -> No
     assert evaluate(partly, bindings) == build(tree, bindings.__getitem__)
 
 
-@settings(derandomize=True, max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(trees(("+", "-", "*")), values)
 def test_partial_substitution_gives_the_canonical_polynomial(
     tree: Tree, bindings: dict[str, int]

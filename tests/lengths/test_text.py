@@ -42,7 +42,7 @@ def test_text(dim: Length, text: str) -> None:
     assert parse_length(text) == dim
 
 
-@settings(derandomize=True, max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 @given(trees(ALL))
 def test_text_is_read_back(tree: Tree) -> None:
     symbolic = build(tree, name)
@@ -64,7 +64,7 @@ def test_fresh_text() -> None:
         fresh("rows1")
 
 
-@settings(derandomize=True, max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text(min_size=1, max_size=8))
 def test_any_name_is_read_back(text: str) -> None:
     if text[0] in "?#" and text[1:].isascii() and text[-1:].isdigit():

@@ -238,7 +238,7 @@ def test_bad_calls_name_the_loss(call, error, words):
         call()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(1, 6), st.integers(0, 2**32 - 1))
 def test_the_order_of_a_batch_and_its_parts_do_not_matter(rows, seed):
     rng = np.random.default_rng(seed)

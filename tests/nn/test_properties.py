@@ -83,7 +83,7 @@ SEEDS = st.integers(0, 2**32 - 1)
 
 
 @EACH
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(rows=st.integers(1, 7), seed=SEEDS, data=st.data())
 def test_a_prediction_is_row_by_row(make, rows, seed, data):
     _, _, _, predict = prepared(make)
@@ -113,7 +113,7 @@ def test_evaluation_is_repeatable_and_training_is_not(make):
 
 
 @EACH
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(seed=SEEDS)
 def test_saved_weights_predict_the_same(make, seed):
     model, _, _, predict = prepared(make)

@@ -28,7 +28,7 @@ def plain_conv(x, w, stride, padding, dilation, groups):
     return out
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.data())
 def test_convolution_is_its_definition(data):
     rank = data.draw(st.integers(1, 2))

@@ -452,7 +452,7 @@ def test_a_branch_not_taken_is_silent(name):
 
 
 @pytest.mark.parametrize("name", [n for n in ELEMENTWISE if n not in SAMPLES])
-@settings(max_examples=20, deadline=None, derandomize=True)
+@settings(max_examples=20)
 @given(data=strategies.data())
 def test_broadcasting_is_numpys(name, data):
     op = table()[name]
