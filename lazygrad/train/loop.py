@@ -205,27 +205,34 @@ class Run:
         )
 
     def resume(self, path: Path) -> None:
-        """Go to where a checkpoint was saved."""
-        found = load(
-            path,
-            model=self._model,
-            optimizer=self._optimizer,
-            program=self._train,
-            loader=self._source,
-        )
+        """Go to where a checkpoint was saved; nothing is changed by one that doesn't fit."""
+        plateau = None if self._plateau is None else dict(self._plateau.state())
+        saved = load(path)
+        try:
+            self.history.restore(saved.extra["history"])
+            self._sums.restore(saved.extra["sums"])
+            if self._plateau is not None:
+                self._plateau.restore(saved.extra["plateau"])
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(f"{saved.path} was not saved by this fit: {error!r}.") from None
+        try:
+            load(
+                path,
+                model=self._model,
+                optimizer=self._optimizer,
+                program=self._train,
+                loader=self._source,
+            )
+        except CheckpointError:
+            if self._plateau is not None and plateau is not None:
+                self._plateau.restore(plateau)
+            raise
         # A sequence of rates is gone through up to where it was.
         rates = self._rates()
-        for _ in range(found.step):
+        for _ in range(saved.step):
             self._optimizer.advance()
         for variable, rate in zip(self._written, rates, strict=True):
             variable.data = rate
-        try:
-            self.history.restore(found.extra["history"])
-            self._sums.restore(found.extra["sums"])
-            if self._plateau is not None:
-                self._plateau.restore(found.extra["plateau"])
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise CheckpointError(f"{found.path} was not saved by this fit: {error!r}.") from None
 
     def take_best(self) -> None:
         """Give the model the state of the best epoch."""

@@ -286,6 +286,37 @@ def test_wrong_data_is_named():
         fit(loss=frozen)
 
 
+def test_resuming_from_what_does_not_fit_changes_nothing(tmp_path):
+    path = tmp_path / "run.safetensors"
+    model, _, loss, _ = problem(seed=5)
+    before = weights(model)
+    plateau = optim.schedules.ReduceOnPlateau(optim.SGD(0.1), patience=3)
+    state = plateau.state()
+
+    def resume(words):
+        with pytest.raises(lg.CheckpointError, match=words):
+            train.fit(
+                model,
+                loss,
+                ARRAYS,
+                optimizer=plateau.optimizer,
+                plateau=plateau,
+                checkpoint=path,
+                resume=True,
+                quiet=True,
+            )
+        assert same(weights(model), before)
+        assert plateau.state() == state
+
+    train.save(path, model=problem(seed=6)[0])
+    resume("was not saved by this fit")
+    other = optim.schedules.ReduceOnPlateau(optim.SGD(0.1))
+    run(checkpoint=path, optimizer=optim.Adam(0.01), plateau=other)
+    resume("was not saved by this fit|doesn't fit what it is loaded into")
+    run(checkpoint=path, optimizer=other.optimizer)
+    resume("was not saved by this fit")
+
+
 def test_predictions_have_a_row_for_each_row():
     x = lg.placeholder(("batch",), name="x")
     assert train.predict(x * 2, {"x": np.arange(7.0)}, batch_size=3).tolist() == [
