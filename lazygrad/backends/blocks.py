@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from math import prod
-from typing import TypeAlias
 
 import numpy as np
 
 from ..ir.op import Array, Trait, Writes
 from ..schedule.buffers import Kind, Plan
 from ..schedule.steps import Schedule, Step
+from .source import Line
 
 __all__ = ["BLOCK_BYTES", "LEAST_BYTES", "Run", "find_runs", "is_large", "run_lines"]
 
@@ -26,9 +26,6 @@ LEAST_BYTES = 1 << 20
 
 BLOCK_BYTES = 1 << 18
 """Of one array; a few of them fit into the second level of the cache."""
-
-Line: TypeAlias = "tuple[str, Step | None]"
-"""A line of source, and the step that fails where it fails."""
 
 # A run looks no further than over so many other steps.
 _MOST_PASSED = 16

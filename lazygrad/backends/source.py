@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import numpy as np
 
 from ..ir.op import Trait
@@ -10,12 +12,16 @@ from ..schedule.buffers import is_data_dependent
 from ..schedule.steps import Step
 
 __all__ = [
+    "Line",
     "evaluate_with",
     "function_name",
     "holds_data_length",
     "is_plain",
     "needs_data_length",
 ]
+
+Line: TypeAlias = "tuple[str, Step | None]"
+"""A line of source, and the step that fails where it fails."""
 
 
 def evaluate_with(length: Length, fixed: dict[str, int], known: dict[str, int]) -> int:
