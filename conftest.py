@@ -1,5 +1,7 @@
 """What all tests share: the package, imported once, names for docstring examples, fixed draws."""
 
+from collections.abc import Iterator
+
 import hypothesis
 import numpy as np
 import pytest
@@ -10,6 +12,14 @@ import lazygrad as lg
 hypothesis.settings.register_profile("fixed", derandomize=True, deadline=None)
 hypothesis.settings.register_profile("searching", derandomize=False, deadline=None)
 hypothesis.settings.load_profile("fixed")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what tests compile out of the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LAZYGRAD_CACHE_DIR", str(tmp_path_factory.mktemp("lazygrad")))
+        yield
 
 
 @pytest.fixture(autouse=True)

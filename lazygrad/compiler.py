@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NoReturn, TypeAlias
@@ -17,8 +16,8 @@ from weakref import WeakSet
 import numpy as np
 
 from .backends.executable import Executable
-from .backends.numpy import bind
 from .errors import DTypeError, OptionError, ShapeError
+from .executors import BACKENDS, PLANS_KEPT, Entry, Executors, checked_backend
 from .feeds import bind_lengths, feedable, missing_feeds, read_feed, unknown_feed
 from .ir.describe import describe, label, worded
 from .ir.graph import Graph
@@ -29,7 +28,6 @@ from .nan_search import NanReport, find_nan
 from .ops.random import counters_of
 from .passes import optimize, settle_mode, take_updates
 from .report import Memory, explain_table, memory_of, outline_table, profile_table
-from .schedule.buffers import plan
 from .schedule.lower import lower
 from .schedule.steps import Schedule
 from .spec import format_shape
@@ -38,12 +36,6 @@ __all__ = ["BACKENDS", "PLANS_KEPT", "Program", "compile"]
 
 Outputs: TypeAlias = "Value | Sequence[Value] | Mapping[str, Value]"
 Updates: TypeAlias = "Mapping[Value, Value] | Sequence[tuple[Value, Value]]"
-
-BACKENDS = ("numpy",)
-"""What a program can be run by."""
-
-PLANS_KEPT = 16
-"""How many sets of lengths a program stays planned for; the least recently used goes first."""
 
 
 @worded
@@ -69,8 +61,9 @@ def compile(
     name
         What the program is called in tables and pictures.
     backend
-        What runs it; by default what the environment variable ``LAZYGRAD_BACKEND`` says, else
-        ``"numpy"``, which is the only one so far.
+        What runs it: ``"numpy"``, ``"c"`` (compiled, from the first call on) or ``"auto"``, which
+        begins on NumPy and moves to C after as many calls as make compiling worth it. By default
+        what the environment variable ``LAZYGRAD_BACKEND`` says, else ``"auto"``.
 
     Raises
     ------
@@ -99,7 +92,7 @@ class Program:
         backend: str | None = None,
     ) -> None:
         self.name = name
-        self.backend = _checked_backend(backend)
+        self.backend = checked_backend(backend)
         self._outputs = outputs
         nodes, self._structure = _flattened(outputs)
         pairs = _checked_updates(updates)
@@ -124,7 +117,6 @@ class Program:
         self._fed = lowered.placeholders
         self._cells = [node.cell for node in lowered.variables if node.cell is not None]
         self._lengths = _named_lengths(self.schedule)
-        self.plans_made = 0
         self._forget_plans()
         _programs.add(self)
 
@@ -132,10 +124,10 @@ class Program:
         """Start without plans, and with a lock that nobody holds."""
         # A program that a custom operation calls from inside itself is refused, not waited for.
         self._lock = threading.RLock()
-        self._executables: OrderedDict[tuple[tuple[str, int], ...], Executable] = OrderedDict()
+        self._executors = Executors(self.schedule, self._cells, self.backend)
         self._door: Callable[[dict[str, object]], tuple[Array, ...] | None] = _closed
         self._run: Callable[..., tuple[Any, ...]] | None = None
-        self._current: Executable | None = None
+        self._entry: Entry | None = None
 
     def __call__(self, /, *unnamed: NoReturn, **feeds: object) -> Any:
         """Run once; give the results in the structure that was compiled.
@@ -150,17 +142,20 @@ class Program:
             arguments = self._door(feeds)
             if arguments is None:
                 arguments = self._enter(feeds)
+            entry: Entry = self._entry  # type: ignore[assignment]
+            if entry.left is not None:
+                self._count(entry)
             try:
                 results = self._run(*arguments)  # type: ignore[misc]
             except Exception as error:
-                failure = self._current.failure(error)  # type: ignore[union-attr]
+                failure = entry.executable.failure(error)
                 raise failure from failure.__cause__
         return self._structure(results)
 
     def _enter(self, feeds: Mapping[str, object]) -> tuple[Array, ...]:
         """Check feeds in full, and switch to the plan for their lengths."""
         read, lengths = self._read(feeds)
-        self._switch(self._executable(lengths))
+        self._switch(self._executors.entry(lengths))
         return tuple(read[str(node.name)] for node in self._fed)
 
     def _read(self, feeds: Mapping[str, object]) -> tuple[dict[str, Array], dict[str, int]]:
@@ -194,26 +189,22 @@ class Program:
                 )
             raise missing_feeds(givers, feeds)
 
-    def _executable(self, lengths: Mapping[str, int]) -> Executable:
-        key = tuple(sorted(lengths.items()))
-        executable = self._executables.get(key)
-        if executable is None:
-            executable = bind(self.schedule, plan(self.schedule, lengths), self._cells)
-            self.plans_made += 1
-            self._executables[key] = executable
-            if len(self._executables) > PLANS_KEPT:
-                self._executables.popitem(last=False)
-        self._executables.move_to_end(key)
-        return executable
-
-    def _switch(self, executable: Executable) -> None:
-        if executable is self._current:
+    def _switch(self, entry: Entry) -> None:
+        if entry is self._entry:
             return
-        door = _door(executable)
+        door = _door(entry.executable)
         # An interrupt in between must not leave the door of one plan before another.
         self._door = _closed
-        self._current, self._run = executable, executable.sections["run"]
+        self._entry, self._run = entry, entry.executable.sections["run"]
         self._door = door
+
+    def _count(self, entry: Entry) -> None:
+        """Count a call on NumPy; when there were enough, compile."""
+        if entry.left:
+            entry.left -= 1
+            return
+        self._executors.promote(entry)
+        self._run = entry.executable.sections["run"]
 
     def planned(self, **lengths: int) -> Executable:
         """Plan for named lengths before any call, and give the executable.
@@ -232,13 +223,18 @@ class Program:
             needed = ", ".join(sorted(self._lengths)) or "none"
             raise OptionError(f"planned: the lengths of this program are {needed}; given: {given}.")
         with self._lock:
-            self._switch(self._executable(lengths))
-            return self._current  # type: ignore[return-value]
+            self._switch(self._executors.entry(lengths))
+            return self._latest
+
+    @property
+    def plans_made(self) -> int:
+        """How many sets of lengths have been planned so far, those made again included."""
+        return self._executors.made
 
     @property
     def _latest(self) -> Executable:
-        if self._current is not None:
-            return self._current
+        if self._entry is not None:
+            return self._entry.executable
         if self._lengths:
             names = sorted(self._lengths)
             listed = ", ".join(f"{name}=..." for name in names)
@@ -250,7 +246,7 @@ class Program:
 
     @property
     def source(self) -> str:
-        """The Python code that runs, for the lengths of the latest call."""
+        """The code that runs, Python and C, for the lengths of the latest call."""
         return self._latest.source
 
     @property
@@ -263,15 +259,19 @@ class Program:
 
         For the lengths of the latest call; before any, sizes are given in terms of the lengths.
         """
-        if self._current is None and self._lengths:
+        if self._entry is None and self._lengths:
             return outline_table(self.schedule, self.name, sorted(self._lengths))
         return explain_table(self._latest, self.name)
 
     def profile(self, /, repeat: int = 20, **feeds: object) -> str:
-        """Time every step on these feeds, leaving all state as it was, and write the table."""
+        """Time every step on these feeds, leaving all state as it was, and write the table.
+
+        It is NumPy that is timed, on any backend: compiled steps are not done one by one.
+        """
         with self._lock:
             arguments = self._enter(feeds)
-            return profile_table(self._latest, self._cells, arguments, repeat, self.name)
+            lengths = self._latest.plan.lengths
+            return profile_table(self.schedule, lengths, self._cells, arguments, repeat, self.name)
 
     def find_nan(
         self, /, *, nan: bool = True, inf: bool = True, **feeds: object
@@ -382,15 +382,6 @@ def _by_key(keys: tuple[str, ...], results: tuple[Any, ...]) -> dict[str, Any]:
 
 def _same(results: tuple[Any, ...]) -> tuple[Any, ...]:
     return results
-
-
-def _checked_backend(asked: str | None) -> str:
-    backend = os.environ.get("LAZYGRAD_BACKEND", "numpy") if asked is None else asked
-    if backend not in BACKENDS:
-        source = "the environment variable LAZYGRAD_BACKEND" if asked is None else "backend"
-        known = ", ".join(map(repr, BACKENDS))
-        raise OptionError(f"compile: {source} is {backend!r}; there is {known}.")
-    return backend
 
 
 def _checked_updates(updates: Updates) -> list[tuple[Value, Value]]:

@@ -22,6 +22,7 @@ The tree, with what each is for and the built-in exception that it also is:
     ├── OperationError             an operation failed while running           (a RuntimeError)
     └── GradientCheckError         a derivative disagrees with its check       (an AssertionError)
 
+    BackendWarning                 the backend asked for can't be used         (a UserWarning)
     BroadcastWarning               a loss stretches one of its operands        (a UserWarning)
     MissingFeedWarning             ``Value.forward`` went on with NaN          (a UserWarning)
     PrecisionWarning               float64 data meets float32 parameters       (a UserWarning)
@@ -33,6 +34,7 @@ from typing import Any
 
 __all__ = [
     "AxisError",
+    "BackendWarning",
     "BroadcastWarning",
     "CheckpointError",
     "DTypeError",
@@ -147,6 +149,10 @@ class BroadcastWarning(UserWarning):
 
 class PrecisionWarning(UserWarning):
     """Data of float64 meets parameters of float32, so everything after is computed in float64."""
+
+
+class BackendWarning(UserWarning):
+    """The backend that was asked for can't be used, so another one runs the program."""
 
 
 class MissingFeedWarning(UserWarning):

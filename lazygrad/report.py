@@ -6,7 +6,7 @@ Reads executables; runs one to time it.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from .backends.executable import Executable
@@ -14,15 +14,14 @@ from .backends.numpy import bind
 from .errors import OptionError
 from .ir.cell import Cell
 from .ir.op import Array
-from .lengths import evaluate
 from .schedule.buffers import Kind, plan, rounded
+from .schedule.cost import flops_of
 from .schedule.steps import Schedule, Step
-from .spec import Spec, format_shape, product
+from .spec import format_shape, product
 
 __all__ = [
     "Memory",
     "explain_table",
-    "flops_of",
     "memory_of",
     "outline_table",
     "profile_table",
@@ -98,11 +97,11 @@ def explain_table(executable: Executable, name: str | None) -> str:
                 _results(executable, step),
                 ", ".join(_slot(executable, number) for number in step.writes),
                 f"{sum(placed.bytes_of(schedule, number) for number in held):,}",
-                f"{flops_of(executable, step):,}",
+                f"{flops_of(schedule, placed, step):,}",
             )
         )
     title = "program" if name is None else f"program {name!r}"
-    flops = sum(flops_of(executable, step) for step in schedule.steps)
+    flops = sum(flops_of(schedule, placed, step) for step in schedule.steps)
     steps = _counted(len(schedule.steps), "step")
     return f"{title}: {steps}; {memory_of(executable)}; {_counted(flops, 'flop')}\n" + table(rows)
 
@@ -133,36 +132,24 @@ def outline_table(schedule: Schedule, name: str | None, lengths: Sequence[str]) 
     ) + table(rows)
 
 
-def flops_of(executable: Executable, step: Step) -> int:
-    """Count the floating-point operations of a step, 0 where its lengths depend on data."""
-    numbers = (step.writes[0], *step.reads)
-    if any(executable.plan.shapes[number] is None for number in numbers):
-        return 0
-    out, *specs = (
-        Spec(executable.plan.shapes[number] or (), executable.schedule.specs[number].dtype)
-        for number in numbers
-    )
-    # The body of a loop has lengths by name.
-    return evaluate(step.op.cost(out, *specs, **step.attrs), executable.plan.lengths)
-
-
 def profile_table(
-    executable: Executable,
+    schedule: Schedule,
+    lengths: Mapping[str, int],
     cells: Sequence[Cell],
     feeds: Sequence[Array],
     repeat: int,
     name: str | None,
 ) -> str:
-    """Time each step over *repeat* runs on copies of the state, and write one row a step.
+    """Time each step on NumPy over *repeat* runs on copies of the state; write one row a step.
 
     What is done once, when the program is bound, takes no time in a run. Raises OptionError unless
     *repeat* is at least 1, and what a run raises.
     """
     if repeat < 1:
         raise OptionError(f"profile: repeat must be at least 1, got {repeat}.")
-    schedule = dataclasses.replace(executable.schedule, updates=())
+    schedule = dataclasses.replace(schedule, updates=())
     copies = [Cell(cell.array.copy()) for cell in cells]
-    timed = bind(schedule, plan(schedule, executable.plan.lengths), copies, timed=True)
+    timed = bind(schedule, plan(schedule, lengths), copies, timed=True)
     try:
         for _ in range(repeat):
             timed.sections["run"](*feeds)
@@ -185,7 +172,7 @@ def profile_table(
                 _results(timed, step),
                 f"{1e6 * spent:.1f} us" if spent else "at bind",
                 f"{100 * spent / whole:.1f} %" if spent else "-",
-                f"{flops_of(timed, step) / spent / 1e9:.2f}" if is_work else "-",
+                f"{flops_of(schedule, timed.plan, step) / spent / 1e9:.2f}" if is_work else "-",
                 f"{moved / spent / 1e9:.2f}" if is_work else "-",
             )
         )

@@ -185,9 +185,11 @@ PROGRAMS = {
 }
 
 
+@pytest.mark.parametrize("backend", ["numpy", "c"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_a_warm_call_allocates_no_array(name, dtype):
+def test_a_warm_call_allocates_no_array(name, dtype, backend, monkeypatch):
+    monkeypatch.setenv("LAZYGRAD_BACKEND", backend)
     run = PROGRAMS[name](dtype)
     assert allocated(run) < ITERATION_BUFFERS + 8192
     assert numpy_growth(run) <= 1024

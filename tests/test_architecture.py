@@ -25,6 +25,7 @@ FLOORS = {
     "schedule": 4,
     "backends": 5,
     "feeds": 6,
+    "executors": 6,
     "report": 6,
     "nan_search": 6,
     "pairs": 6,

@@ -33,6 +33,7 @@ __all__ = [
     "JointRule",
     "Op",
     "Operand",
+    "Part",
     "Rule",
     "Rules",
     "Trait",
@@ -84,11 +85,13 @@ class Trait(enum.Enum):
     LINEAR = "zero cotangents stay plain zeros, whatever the operands hold"
     MOVES_MASK = "its transpose moves a mask as it moves a cotangent"
     NEEDS_CONTIGUOUS = "is a view only of an operand that lies in row-major order"
+    KEEPS_ORDER = "is a view with the operand's order, where shapes agree but for axes of length 1"
     STATEFUL = "two equal nodes may give different results: never merged, never folded"
     DRAWS = "a random draw, whose operand 0 counts the calls"
     SWITCHES = "gives operand 1 in training mode, else operand 2; operand 0 is the mode's flag"
     UPDATES = "gives operand 0, and lets variable operand 1 take on operand 2 when a run ends"
     LOOPS = "runs the graph in its attribute body once per step"
+    REDUCES = "combines the elements along its attribute axes, in any order"
     DATA_SHAPED = "its result's lengths are known only when it has run"
 
 
@@ -123,6 +126,9 @@ class Call:
 # NumPy 2.4 warns about, and slows down, a positional third argument of these.
 _OUT_BY_NAME = (np.maximum, np.minimum)
 
+
+Part: TypeAlias = "tuple[str, tuple[int, ...], Attrs]"
+"""An operation's name, operands and attributes. Operands are counted: the whole's, then parts."""
 
 CallRule: TypeAlias = "Callable[[tuple[Spec, ...], Spec, Attrs], Call]"
 
@@ -159,7 +165,15 @@ class Op:
     """``(out, *specs, **attrs)``: floating-point operations."""
     traits: frozenset[Trait] = frozenset()
     c: str | None = None
-    """The C expression of one element over ``{x}``, ``{y}``; None keeps the NumPy kernel."""
+    """The C expression of one element over ``{x}``, ``{y}``; None keeps the NumPy kernel.
+
+    ``{t}`` is the type that it is worked out in, and says that this must be float or double. Of an
+    operation that reduces: what makes one partial result of two.
+    """
+    start: str | None = None
+    """What a reduction starts from, in C; ``{lowest}`` and ``{highest}`` are bounds of its type."""
+    parts: Callable[..., tuple[Part, ...]] | None = None
+    """``(**attrs)``: the operation in simpler ones, for what fuses them; the last is the result."""
     array_api: str | None = None
     """The name under which array-API libraries have it; None needs a lowering of its own."""
     domain: tuple[tuple[float, float], ...] = ()

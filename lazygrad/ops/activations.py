@@ -39,6 +39,7 @@ sigmoid = elementwise(
     diff=lambda t, y, x: t * (y * (1 - y)),
     reusable=(0,),
     cost=14,
+    c="sigmoid_{t}({x})",
     doc="1 / (1 + exp(-x)), elementwise; accurate to a few ulp however large x is.",
 )
 
@@ -62,6 +63,7 @@ softplus = elementwise(
     dtype=float_of,
     diff=lambda t, y, x: t * sigmoid(x),
     cost=22,
+    c="softplus_{t}({x})",
     doc="log(1 + exp(x)), elementwise, without overflow; its derivative is the sigmoid.",
 )
 

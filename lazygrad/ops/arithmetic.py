@@ -98,6 +98,7 @@ _zeros_like = elementwise(
     dtype=lambda dtype: dtype,
     diff=None,
     reusable=(0,),
+    c="0",
     doc="Zeros of the operand's shape and dtype.",
 )
 
@@ -200,6 +201,7 @@ _power = elementwise(
     diff=(_power_base, _power_exponent),
     cost=20,
     domain=((0.3, 2.5), (-2.0, 2.0)),
+    c="power_{t}({x}, {y})",
     doc="x to the power y, elementwise.",
 )
 
@@ -248,6 +250,7 @@ maximum = elementwise(
     np.maximum,
     diff=_extremum_rules(">"),
     traits=COMMUTATIVE,
+    c="{x} > {y} || {x} != {x} ? {x} : {y}",
     doc="The larger of two values, elementwise; NaN where either is.",
 )
 minimum = elementwise(
@@ -255,6 +258,7 @@ minimum = elementwise(
     np.minimum,
     diff=_extremum_rules("<"),
     traits=COMMUTATIVE,
+    c="{x} < {y} || {x} != {x} ? {x} : {y}",
     doc="The smaller of two values, elementwise; NaN where either is.",
 )
 
@@ -270,10 +274,20 @@ def _fmax_rules(beats: str) -> tuple[Any, Any]:
 
 
 fmax = elementwise(
-    "fmax", np.fmax, diff=_fmax_rules(">"), traits=COMMUTATIVE, doc="The larger, ignoring NaN."
+    "fmax",
+    np.fmax,
+    diff=_fmax_rules(">"),
+    traits=COMMUTATIVE,
+    c="{x} >= {y} || {y} != {y} ? {x} : {y}",
+    doc="The larger, ignoring NaN.",
 )
 fmin = elementwise(
-    "fmin", np.fmin, diff=_fmax_rules("<"), traits=COMMUTATIVE, doc="The smaller, ignoring NaN."
+    "fmin",
+    np.fmin,
+    diff=_fmax_rules("<"),
+    traits=COMMUTATIVE,
+    c="{x} <= {y} || {y} != {y} ? {x} : {y}",
+    doc="The smaller, ignoring NaN.",
 )
 
 absolute = elementwise(
@@ -281,18 +295,35 @@ absolute = elementwise(
     np.absolute,
     diff=lambda t, y, x: t * sign(x),
     traits=(Trait.IDEMPOTENT,),
+    c="absolute_{t}({x})",
     doc="The distance from zero, elementwise; its derivative at 0 is 0.",
 )
 fabs = elementwise(
-    "fabs", np.fabs, diff=lambda t, y, x: t * sign(x), doc="The distance from zero, as a float."
+    "fabs",
+    np.fabs,
+    diff=lambda t, y, x: t * sign(x),
+    c="absolute_{t}({x})",
+    doc="The distance from zero, as a float.",
 )
 sign: NodeFunction = elementwise(
-    "sign", np.sign, diff=_zero, doc="-1, 0 or 1 by the sign; derivative 0."
+    "sign",
+    np.sign,
+    diff=_zero,
+    c="{x} != {x} ? {x} : ({x} > 0) - ({x} < 0)",
+    doc="-1, 0 or 1 by the sign; derivative 0.",
 )
-floor = elementwise("floor", np.floor, diff=_zero, doc="The integer below; derivative 0.")
-ceil = elementwise("ceil", np.ceil, diff=_zero, doc="The integer above; derivative 0.")
-trunc = elementwise("trunc", np.trunc, diff=_zero, doc="The integer towards 0; derivative 0.")
-rint = elementwise("rint", np.rint, diff=_zero, doc="The nearest integer; derivative 0.")
+floor = elementwise(
+    "floor", np.floor, diff=_zero, c="floor_{t}({x})", doc="The integer below; derivative 0."
+)
+ceil = elementwise(
+    "ceil", np.ceil, diff=_zero, c="ceil_{t}({x})", doc="The integer above; derivative 0."
+)
+trunc = elementwise(
+    "trunc", np.trunc, diff=_zero, c="trunc_{t}({x})", doc="The integer towards 0; derivative 0."
+)
+rint = elementwise(
+    "rint", np.rint, diff=_zero, c="rint_{t}({x})", doc="The nearest integer; derivative 0."
+)
 floor_divide = elementwise(
     "floor_divide",
     np.floor_divide,
@@ -318,6 +349,7 @@ copysign: NodeFunction = elementwise(
     "copysign",
     np.copysign,
     diff=(lambda t, z, x, y: t * sign(x) * copysign(1.0, y), _zero),
+    c="copysign_{t}({x}, {y})",
     doc="The first value's distance from zero with the second's sign.",
 )
 
@@ -330,6 +362,7 @@ heaviside = elementwise(
     "heaviside",
     np.heaviside,
     diff=(_zero, _heaviside_at_zero),
+    c="{x} < 0 ? 0 : ({x} > 0 ? 1 : ({x} == 0 ? {y} : {x}))",
     doc="0 below zero, 1 above, and the second value at zero.",
 )
 
@@ -393,27 +426,45 @@ relu = elementwise(
 )
 
 
-def _comparison(ufunc: np.ufunc, doc: str, *traits: Trait) -> Any:
-    return elementwise(ufunc.__name__, ufunc, diff=None, traits=traits, doc=doc)
+def _comparison(ufunc: np.ufunc, doc: str, *traits: Trait, c: str | None = None) -> Any:
+    return elementwise(ufunc.__name__, ufunc, diff=None, traits=traits, c=c, doc=doc)
 
 
-equal = _comparison(np.equal, "Whether two values are equal, elementwise.", Trait.COMMUTATIVE)
-not_equal = _comparison(np.not_equal, "Whether two values differ, elementwise.", Trait.COMMUTATIVE)
-less = _comparison(np.less, "Whether the first is smaller, elementwise.")
-less_equal = _comparison(np.less_equal, "Whether the first is not larger, elementwise.")
-greater = _comparison(np.greater, "Whether the first is larger, elementwise.")
-greater_equal = _comparison(np.greater_equal, "Whether the first is not smaller, elementwise.")
-logical_and = _comparison(np.logical_and, "Whether both are true.", Trait.COMMUTATIVE)
-logical_or = _comparison(np.logical_or, "Whether either is true.", Trait.COMMUTATIVE)
-logical_xor = _comparison(np.logical_xor, "Whether exactly one is true.", Trait.COMMUTATIVE)
-logical_not = _comparison(np.logical_not, "Whether the value is false.")
-isnan = _comparison(np.isnan, "Whether the value is NaN, elementwise.")
-isinf = _comparison(np.isinf, "Whether the value is infinite, elementwise.")
-isfinite = _comparison(np.isfinite, "Whether the value is finite, elementwise.")
+equal = _comparison(
+    np.equal, "Whether two values are equal, elementwise.", Trait.COMMUTATIVE, c="{x} == {y}"
+)
+not_equal = _comparison(
+    np.not_equal, "Whether two values differ, elementwise.", Trait.COMMUTATIVE, c="{x} != {y}"
+)
+less = _comparison(np.less, "Whether the first is smaller, elementwise.", c="{x} < {y}")
+less_equal = _comparison(
+    np.less_equal, "Whether the first is not larger, elementwise.", c="{x} <= {y}"
+)
+greater = _comparison(np.greater, "Whether the first is larger, elementwise.", c="{x} > {y}")
+greater_equal = _comparison(
+    np.greater_equal, "Whether the first is not smaller, elementwise.", c="{x} >= {y}"
+)
+logical_and = _comparison(
+    np.logical_and, "Whether both are true.", Trait.COMMUTATIVE, c="{x} && {y}"
+)
+logical_or = _comparison(
+    np.logical_or, "Whether either is true.", Trait.COMMUTATIVE, c="{x} || {y}"
+)
+logical_xor = _comparison(
+    np.logical_xor, "Whether exactly one is true.", Trait.COMMUTATIVE, c="!{x} != !{y}"
+)
+logical_not = _comparison(np.logical_not, "Whether the value is false.", c="!{x}")
+isnan = _comparison(np.isnan, "Whether the value is NaN, elementwise.", c="{x} != {x}")
+isinf = _comparison(
+    np.isinf, "Whether the value is infinite, elementwise.", c="absolute_{t}({x}) == INFINITY"
+)
+isfinite = _comparison(np.isfinite, "Whether the value is finite, elementwise.", c="{x} - {x} == 0")
 signbit = _comparison(np.signbit, "Whether the sign bit is set, elementwise.")
-bitwise_and = _comparison(np.bitwise_and, "Bits set in both.", Trait.COMMUTATIVE)
-bitwise_or = _comparison(np.bitwise_or, "Bits set in either.", Trait.COMMUTATIVE)
-bitwise_xor = _comparison(np.bitwise_xor, "Bits set in exactly one.", Trait.COMMUTATIVE)
+bitwise_and = _comparison(np.bitwise_and, "Bits set in both.", Trait.COMMUTATIVE, c="{x} & {y}")
+bitwise_or = _comparison(np.bitwise_or, "Bits set in either.", Trait.COMMUTATIVE, c="{x} | {y}")
+bitwise_xor = _comparison(
+    np.bitwise_xor, "Bits set in exactly one.", Trait.COMMUTATIVE, c="{x} ^ {y}"
+)
 invert = _comparison(np.invert, "Every bit flipped; of bools the negation.", Trait.INVOLUTION)
 left_shift = _comparison(np.left_shift, "Bits moved up.")
 right_shift = _comparison(np.right_shift, "Bits moved down.")
@@ -484,6 +535,7 @@ _astype = elementwise(
     traits=(Trait.LINEAR,),
     call=lambda specs, spec, attrs: Call(np.copyto, (OUT, In(0), "unsafe")),
     variants=({"dtype": np.dtype(np.float32)}, {"dtype": np.dtype(np.float64)}),
+    c="{x}",
     doc="The values converted to another element type.",
 )
 

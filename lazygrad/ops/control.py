@@ -25,6 +25,7 @@ _stop_gradient = general(
     jvp=None,
     batch=batch_by_broadcasting("stop_gradient"),
     writes=Writes.VIEW,
+    traits=(Trait.KEEPS_ORDER,),
     doc="The value itself, as a constant to every derivative.",
 )
 

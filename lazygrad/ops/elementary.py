@@ -55,10 +55,20 @@ _LN2 = math.log(2.0)
 
 
 exp = elementwise(
-    "exp", np.exp, diff=lambda t, y, x: t * y, cost=10, doc="The exponential, elementwise."
+    "exp",
+    np.exp,
+    diff=lambda t, y, x: t * y,
+    cost=10,
+    c="exp_{t}({x})",
+    doc="The exponential, elementwise.",
 )
 exp2 = elementwise(
-    "exp2", np.exp2, diff=lambda t, y, x: t * (y * _LN2), cost=10, doc="2 to the power x."
+    "exp2",
+    np.exp2,
+    diff=lambda t, y, x: t * (y * _LN2),
+    cost=10,
+    c="exp2_{t}({x})",
+    doc="2 to the power x.",
 )
 expm1 = elementwise(
     "expm1",
@@ -66,6 +76,7 @@ expm1 = elementwise(
     # y + 1 would cancel where y is near -1.
     diff=lambda t, y, x: t * exp(x),
     cost=12,
+    c="expm1_{t}({x})",
     doc="exp(x) - 1, elementwise, accurate near 0.",
 )
 
@@ -77,6 +88,7 @@ log = elementwise(
     diff=lambda t, y, x: where(x < 0, y, t / x),
     cost=10,
     domain=_POSITIVE,
+    c="log_{t}({x})",
     doc="The natural logarithm, elementwise.",
 )
 log2 = elementwise(
@@ -85,6 +97,7 @@ log2 = elementwise(
     diff=lambda t, y, x: where(x < 0, y, t * (1 / _LN2) / x),
     cost=10,
     domain=_POSITIVE,
+    c="log2_{t}({x})",
     doc="The logarithm to base 2, elementwise.",
 )
 log10 = elementwise(
@@ -93,6 +106,7 @@ log10 = elementwise(
     diff=lambda t, y, x: where(x < 0, y, t * (1 / math.log(10.0)) / x),
     cost=10,
     domain=_POSITIVE,
+    c="log10_{t}({x})",
     doc="The logarithm to base 10, elementwise.",
 )
 log1p = elementwise(
@@ -101,6 +115,7 @@ log1p = elementwise(
     diff=lambda t, y, x: where(x < -1, y, t / (1 + over_reals(x))),
     cost=12,
     domain=(-0.8, 3.0),
+    c="log1p_{t}({x})",
     doc="log(1 + x), elementwise, accurate near 0.",
 )
 
@@ -110,6 +125,7 @@ sqrt = elementwise(
     diff=lambda t, y, x: t * 0.5 / y,
     cost=4,
     domain=_POSITIVE,
+    c="sqrt_{t}({x})",
     doc="The square root, elementwise.",
 )
 cbrt = elementwise(
@@ -118,14 +134,25 @@ cbrt = elementwise(
     diff=lambda t, y, x: t / (3 * y * y),
     cost=20,
     domain=_POSITIVE,
+    c="cbrt_{t}({x})",
     doc="The cube root, elementwise; of a negative value too.",
 )
 
 sin = elementwise(
-    "sin", np.sin, diff=lambda t, y, x: t * cos(x), cost=12, doc="The sine, elementwise."
+    "sin",
+    np.sin,
+    diff=lambda t, y, x: t * cos(x),
+    cost=12,
+    c="sin_{t}({x})",
+    doc="The sine, elementwise.",
 )
 cos: NodeFunction = elementwise(
-    "cos", np.cos, diff=lambda t, y, x: -t * sin(x), cost=12, doc="The cosine, elementwise."
+    "cos",
+    np.cos,
+    diff=lambda t, y, x: -t * sin(x),
+    cost=12,
+    c="cos_{t}({x})",
+    doc="The cosine, elementwise.",
 )
 tan = elementwise(
     "tan",
@@ -133,6 +160,7 @@ tan = elementwise(
     diff=lambda t, y, x: t * (1 + y * y),
     cost=20,
     domain=(-1.2, 1.2),
+    c="tan_{t}({x})",
     doc="The tangent, elementwise.",
 )
 
@@ -149,6 +177,7 @@ arcsin = elementwise(
     diff=lambda t, y, x: t / _cosine_of_arcsine(x),
     cost=20,
     domain=_INSIDE_ONE,
+    c="arcsin_{t}({x})",
     doc="The inverse sine, elementwise.",
 )
 arccos = elementwise(
@@ -157,6 +186,7 @@ arccos = elementwise(
     diff=lambda t, y, x: -t / _cosine_of_arcsine(x),
     cost=20,
     domain=_INSIDE_ONE,
+    c="arccos_{t}({x})",
     doc="The inverse cosine, elementwise.",
 )
 arctan = elementwise(
@@ -164,6 +194,7 @@ arctan = elementwise(
     np.arctan,
     diff=lambda t, y, x: t / (1 + over_reals(x) * over_reals(x)),
     cost=20,
+    c="arctan_{t}({x})",
     doc="The inverse tangent, elementwise.",
 )
 
@@ -183,6 +214,7 @@ arctan2 = elementwise(
     ),
     cost=25,
     domain=((0.5, 3.0), (-3.0, 3.0)),
+    c="arctan2_{t}({x}, {y})",
     doc="The angle of the point (x2, x1), elementwise; its derivative at (0, 0) is NaN.",
 )
 
@@ -199,20 +231,32 @@ hypot: NodeFunction = elementwise(
     traits=(Trait.COMMUTATIVE,),
     cost=10,
     domain=(_POSITIVE, (-3.0, 3.0)),
+    c="hypot_{t}({x}, {y})",
     doc="The distance of (x1, x2) from the origin, where its derivative is 0.",
 )
 
 sinh = elementwise(
-    "sinh", np.sinh, diff=lambda t, y, x: t * cosh(x), cost=20, doc="The hyperbolic sine."
+    "sinh",
+    np.sinh,
+    diff=lambda t, y, x: t * cosh(x),
+    cost=20,
+    c="sinh_{t}({x})",
+    doc="The hyperbolic sine.",
 )
 cosh: NodeFunction = elementwise(
-    "cosh", np.cosh, diff=lambda t, y, x: t * sinh(x), cost=20, doc="The hyperbolic cosine."
+    "cosh",
+    np.cosh,
+    diff=lambda t, y, x: t * sinh(x),
+    cost=20,
+    c="cosh_{t}({x})",
+    doc="The hyperbolic cosine.",
 )
 tanh = elementwise(
     "tanh",
     np.tanh,
     diff=lambda t, y, x: t * (1 - y * y),
     cost=20,
+    c="tanh_{t}({x})",
     doc="The hyperbolic tangent, elementwise.",
 )
 arcsinh = elementwise(
@@ -220,6 +264,7 @@ arcsinh = elementwise(
     np.arcsinh,
     diff=lambda t, y, x: t / sqrt(1 + over_reals(x) * over_reals(x)),
     cost=20,
+    c="arcsinh_{t}({x})",
     doc="The inverse hyperbolic sine, elementwise.",
 )
 arccosh = elementwise(
@@ -229,6 +274,7 @@ arccosh = elementwise(
     diff=lambda t, y, x: t / (sqrt(over_reals(x) - 1) * sqrt(over_reals(x) + 1)),
     cost=20,
     domain=(1.2, 4.0),
+    c="arccosh_{t}({x})",
     doc="The inverse hyperbolic cosine, elementwise.",
 )
 
@@ -244,6 +290,7 @@ arctanh = elementwise(
     diff=_arctanh_rule,
     cost=20,
     domain=_INSIDE_ONE,
+    c="arctanh_{t}({x})",
     doc="The inverse hyperbolic tangent, elementwise.",
 )
 
@@ -261,6 +308,7 @@ logaddexp = elementwise(
     ),
     traits=(Trait.COMMUTATIVE,),
     cost=25,
+    c="logaddexp_{t}({x}, {y})",
     doc="log(exp(x1) + exp(x2)), elementwise, without overflow.",
 )
 logaddexp2 = elementwise(
@@ -280,6 +328,7 @@ deg2rad = elementwise(
     np.deg2rad,
     diff=lambda t, y, x: t * (math.pi / 180),
     traits=(Trait.LINEAR,),
+    c="{x} * ({t})0.017453292519943295",
     doc="Degrees as radians.",
 )
 rad2deg = elementwise(
@@ -287,6 +336,7 @@ rad2deg = elementwise(
     np.rad2deg,
     diff=lambda t, y, x: t * (180 / math.pi),
     traits=(Trait.LINEAR,),
+    c="{x} * ({t})57.29577951308232",
     doc="Radians as degrees.",
 )
 # NumPy has two ufuncs for each of these.

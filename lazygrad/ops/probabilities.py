@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 
 from ..errors import DTypeError
-from ..ir.op import OUT, Array, Attrs, Call, In, Operand, public
+from ..ir.op import OUT, Array, Attrs, Call, In, Operand, Part, public
 from ..ir.value import Value, as_value
 from ..spec import Spec, normalize_axes, product
 from .batching import batch_by_shifting
@@ -104,6 +104,22 @@ def _log_softmax_jvp(t: Value, y: Value, x: Value, *, axes: Axes) -> Value:
     return t - sum_over(exp(y) * t, axes=axes, keepdims=True)
 
 
+def _softmax_parts(*, axes: Axes) -> tuple[Part, ...]:
+    over: Attrs = {"axes": axes, "keepdims": True}
+    return (
+        ("max", (0,), over),
+        ("subtract", (0, 1), {}),
+        ("exp", (2,), {}),
+        ("sum", (3,), over),
+        ("divide", (3, 4), {}),
+    )
+
+
+def _log_softmax_parts(*, axes: Axes) -> tuple[Part, ...]:
+    *before, _ = _softmax_parts(axes=axes)
+    return (*before, ("log", (4,), {}), ("subtract", (2, 5), {}))
+
+
 _VARIANTS: tuple[Attrs, ...] = ({"axes": (1,)}, {"axes": (0,)}, {"axes": (0, 1)}, {"axes": ()})
 
 _softmax: NodeFunction = general(
@@ -113,6 +129,7 @@ _softmax: NodeFunction = general(
     vjp=(_softmax_rule,),
     jvp=(_softmax_rule,),
     call=_softmax_call,
+    parts=_softmax_parts,
     reusable=(0,),
     cost=lambda out, x, **attrs: 14 * product(x.shape),
     variants=_VARIANTS,
@@ -127,6 +144,7 @@ _log_softmax: NodeFunction = general(
     vjp=(_log_softmax_vjp,),
     jvp=(_log_softmax_jvp,),
     call=_log_softmax_call,
+    parts=_log_softmax_parts,
     cost=lambda out, x, **attrs: 14 * product(x.shape),
     variants=_VARIANTS,
     batch=batch_by_shifting("log_softmax"),

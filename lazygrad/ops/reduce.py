@@ -136,8 +136,10 @@ sum_over: NodeFunction = linear(
         x, axes=tuple(axis + 1 for axis in axes), keepdims=keepdims
     ),
     # A sum that a result doesn't read reaches it through none of its elements.
-    traits=(Trait.MOVES_MASK,),
+    traits=(Trait.MOVES_MASK, Trait.REDUCES),
     call=_sum_call,
+    c="{x} + {y}",
+    start="0",
     cost=lambda out, x, **attrs: product(x.shape),
     array_api="sum",
     variants=_VARIANTS,
@@ -214,7 +216,10 @@ _prod_axes: NodeFunction = general(
             t * _others(x, axes), axes=axes, keepdims=keepdims
         ),
     ),
+    traits=(Trait.REDUCES,),
     call=reduce_call(np.multiply),
+    c="{x} * {y}",
+    start="1",
     cost=lambda out, x, **attrs: product(x.shape),
     array_api="prod",
     variants=_VARIANTS,
@@ -250,7 +255,7 @@ def _refuse_empty(x: Spec, axes: Sequence[int], what: str) -> None:
         )
 
 
-def _extremum(name: str, ufunc: np.ufunc, doc: str) -> NodeFunction:
+def _extremum(name: str, ufunc: np.ufunc, beats: str, start: str, doc: str) -> NodeFunction:
     def infer(x: Spec, *, axes: tuple[int, ...], keepdims: bool) -> Spec:
         _refuse_empty(x, axes, f"{name}imum")
         return Spec(reduced_shape(x.shape, axes, keepdims), x.dtype)
@@ -279,7 +284,10 @@ def _extremum(name: str, ufunc: np.ufunc, doc: str) -> NodeFunction:
         vjp=(vjp,),
         jvp=(jvp,),
         batch=batch_by_shifting(name),
+        traits=(Trait.REDUCES,),
         call=reduce_call(ufunc),
+        c=f"{{x}} {beats} {{y}} || {{x}} != {{x}} ? {{x}} : {{y}}",
+        start=start,
         cost=lambda out, x, **attrs: product(x.shape),
         array_api=name,
         variants=_VARIANTS,
@@ -287,8 +295,12 @@ def _extremum(name: str, ufunc: np.ufunc, doc: str) -> NodeFunction:
     )
 
 
-_max = _extremum("max", np.maximum, "The largest element along axes; NaN where there is one.")
-_min = _extremum("min", np.minimum, "The smallest element along axes; NaN where there is one.")
+_max = _extremum(
+    "max", np.maximum, ">", "{lowest}", "The largest element along axes; NaN where there is one."
+)
+_min = _extremum(
+    "min", np.minimum, "<", "{highest}", "The smallest element along axes; NaN where there is one."
+)
 
 
 @implements(np.max, np.amax)
@@ -323,7 +335,7 @@ def ptp(a: Operand, axis: object = None, *, keepdims: bool = False) -> Value:
     return max(a, axis, keepdims=keepdims) - min(a, axis, keepdims=keepdims)
 
 
-def _logical(name: str, ufunc: np.ufunc, doc: str) -> NodeFunction:
+def _logical(name: str, ufunc: np.ufunc, c: str, start: str, doc: str) -> NodeFunction:
     return general(
         name,
         _kernel(ufunc),
@@ -333,7 +345,10 @@ def _logical(name: str, ufunc: np.ufunc, doc: str) -> NodeFunction:
         vjp=None,
         jvp=None,
         batch=batch_by_shifting(name),
+        traits=(Trait.REDUCES,),
         call=reduce_call(ufunc),
+        c=c,
+        start=start,
         cost=lambda out, x, **attrs: product(x.shape),
         array_api=name,
         variants=_VARIANTS,
@@ -341,8 +356,10 @@ def _logical(name: str, ufunc: np.ufunc, doc: str) -> NodeFunction:
     )
 
 
-_all = _logical("all", np.logical_and, "Whether all elements along axes are true.")
-_any = _logical("any", np.logical_or, "Whether some element along axes is true.")
+_all = _logical(
+    "all", np.logical_and, "{x} && {y}", "1", "Whether all elements along axes are true."
+)
+_any = _logical("any", np.logical_or, "{x} || {y}", "0", "Whether some element along axes is true.")
 
 
 @implements(np.all)

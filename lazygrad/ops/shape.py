@@ -69,7 +69,7 @@ _reshape: NodeFunction = linear(
     transpose=lambda g, x, *, shape: _reshape(g, shape=x.spec.shape),
     batch=lambda flags, x, *, shape: _reshape(x, shape=(x.shape[0], *shape)),
     writes=Writes.VIEW,
-    traits=(Trait.MOVES_MASK, Trait.NEEDS_CONTIGUOUS),
+    traits=(Trait.MOVES_MASK, Trait.NEEDS_CONTIGUOUS, Trait.KEEPS_ORDER),
     array_api="reshape",
     doc="The same elements, in row-major order, under another shape.",
 )
@@ -115,7 +115,7 @@ _broadcast_to = linear(
     transpose=lambda g, x, *, shape: g,
     batch=_batched_broadcast,
     writes=Writes.VIEW,
-    traits=(Trait.MOVES_MASK,),
+    traits=(Trait.MOVES_MASK, Trait.KEEPS_ORDER),
     array_api="broadcast_to",
     doc="The elements repeated along axes of length 1, and new leading ones.",
 )

@@ -186,7 +186,7 @@ erf = elementwise(
     _in_blocks(_erf_of),
     dtype=float_of,
     diff=lambda t, y, x: t * (_SLOPE * exp(-multiply(x, x))),
-    c="erf({x})",
+    c="erf_{t}({x})",
     cost=20,
     doc="2 / sqrt(pi) times the integral of exp(-s**2) from 0 to x, elementwise.",
 )
@@ -196,7 +196,7 @@ erfc = elementwise(
     _in_blocks(_erfc_of),
     dtype=float_of,
     diff=lambda t, y, x: t * (-_SLOPE * exp(-multiply(x, x))),
-    c="erfc({x})",
+    c="erfc_{t}({x})",
     cost=24,
     doc="1 - erf(x), elementwise; without cancellation where erf(x) is near 1.",
 )

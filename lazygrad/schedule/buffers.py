@@ -15,6 +15,7 @@ from bisect import insort
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from ..errors import ShapeError
 from ..ir.op import Trait, Writes
 from ..lengths import Length, evaluate
 from ..spec import Spec, product
+from .kernel import kernel_of
 from .steps import Note, Schedule, Step
 
 __all__ = [
@@ -37,6 +39,8 @@ __all__ = [
 
 ALIGNMENT = 64
 
+_Shapes: TypeAlias = "tuple[tuple[int, ...] | None, ...]"
+
 
 class Kind(enum.Enum):
     """What a value's storage is."""
@@ -48,6 +52,7 @@ class Kind(enum.Enum):
     VIEW = "that of another value, seen otherwise"
     OUTPUT = "handed to the caller"
     FRESH = "made by the step, anew in each run"
+    INNER = "none: it only lives inside a kernel"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,15 +91,18 @@ class Plan:
         return size
 
 
-def plan(schedule: Schedule, lengths: Mapping[str, int]) -> Plan:
+def plan(schedule: Schedule, lengths: Mapping[str, int], feeds_apart: bool = False) -> Plan:
     """Place every value of *schedule*, whose named lengths are *lengths*.
 
+    *feeds_apart* says that no feed ever is the live array of a cell that is updated, so that
+    kernels may write such cells themselves.
     Raises ShapeError where two lengths that the graph took for equal turn out different.
     """
     for a, b, note in schedule.assumptions:
         _check_assumption(a, b, note, lengths)
     shapes = tuple(_shape_of(spec, lengths) for spec in schedule.specs)
-    direct = _direct_updates(schedule, shapes)
+    find = _direct_kernels if feeds_apart else _direct_updates
+    direct = tuple(sorted(find(schedule, shapes)))
     return _Planner(schedule, shapes, direct).place(lengths)
 
 
@@ -133,9 +141,26 @@ def _shape_of(spec: Spec, lengths: Mapping[str, int]) -> tuple[int, ...] | None:
     return shape
 
 
-def _direct_updates(
-    schedule: Schedule, shapes: tuple[tuple[int, ...] | None, ...]
-) -> tuple[tuple[int, int], ...]:
+class _Uses:
+    """How often values are used, and which of them an update could change under a reader."""
+
+    def __init__(self, schedule: Schedule, feeds_apart: bool) -> None:
+        self.count = Counter(number for step in schedule.steps for number in step.reads)
+        self.count.update(number for _, number in schedule.updates)
+        self.count.update(number for section in schedule.sections for number in section.outputs)
+        self._views = {s.writes[0]: s.reads[0] for s in schedule.steps if s.is_view}
+        self._changing = {schedule.cells[cell] for cell, _ in schedule.updates}
+        if not feeds_apart:
+            self._changing.update(number for _, number in schedule.feeds)
+
+    def is_steady(self, number: int) -> bool:
+        """Whether a value stays what it is while updates are written."""
+        while number in self._views:
+            number = self._views[number]
+        return number not in self._changing
+
+
+def _direct_updates(schedule: Schedule, shapes: _Shapes) -> list[tuple[int, int]]:
     """Find updates whose last step may write into the cell itself.
 
     That step then runs among the updates, so it must be a single call that can't fail, and may read
@@ -143,23 +168,12 @@ def _direct_updates(
     """
     steps, specs = schedule.steps, schedule.specs
     step_of = {step.writes[0]: i for i, step in enumerate(steps) if len(step.writes) == 1}
-    uses = Counter(number for step in steps for number in step.reads)
-    uses.update(number for _, number in schedule.updates)
-    uses.update(number for section in schedule.sections for number in section.outputs)
+    uses = _Uses(schedule, feeds_apart=False)
     start = schedule.sections[-2].stop if len(schedule.sections) > 1 else 0
-    views = {step.writes[0]: step.reads[0] for step in steps if step.is_view}
-    changing = {number for _, number in schedule.feeds}
-    changing.update(schedule.cells[cell] for cell, _ in schedule.updates)
-
-    def is_steady(number: int) -> bool:
-        while number in views:
-            number = views[number]
-        return number not in changing
-
     found = []
     for cell, number in schedule.updates:
         index, own = step_of.get(number, -1), schedule.cells[cell]
-        if index < start or uses[number] > 1 or specs[number].dtype.kind != "f":
+        if index < start or uses.count[number] > 1 or specs[number].dtype.kind != "f":
             continue
         op, reads = steps[index].op, steps[index].reads
         if (
@@ -168,10 +182,33 @@ def _direct_updates(
             and all(shapes[n] is not None for n in reads)
             and specs[number].dtype == specs[own].dtype
             and shapes[number] == shapes[own]
-            and all(is_steady(n) or (n == own and i in op.reusable) for i, n in enumerate(reads))
+            and all(
+                uses.is_steady(n) or (n == own and i in op.reusable) for i, n in enumerate(reads)
+            )
         ):
             found.append((cell, index))
-    return tuple(sorted(found))
+    return found
+
+
+def _direct_kernels(schedule: Schedule, shapes: _Shapes) -> list[tuple[int, int]]:
+    """Find kernels that may write all their results into cells, reading them at the same places."""
+    cell_of = {number: cell for cell, number in schedule.updates}
+    uses = _Uses(schedule, feeds_apart=True)
+    found = []
+    for index, step in enumerate(schedule.steps):
+        kernel = kernel_of(step)
+        if kernel is None or not kernel.is_pointwise:
+            continue
+        if any(number not in cell_of or uses.count[number] > 1 for number in step.writes):
+            continue
+        own = {schedule.cells[cell_of[number]] for number in step.writes}
+        if all(
+            schedule.specs[number].dtype == schedule.specs[schedule.cells[cell_of[number]]].dtype
+            and shapes[number] == shapes[schedule.cells[cell_of[number]]]
+            for number in step.writes
+        ) and all(number in own or uses.is_steady(number) for number in step.reads):
+            found += [(cell_of[number], index) for number in step.writes]
+    return found
 
 
 class _Arena:
@@ -238,21 +275,24 @@ class _Planner:
         schedule = self.schedule
         self._place_leaves()
         self._count_uses()
-        deferred = {index: cell for cell, index in self.direct}
+        deferred = {index for _, index in self.direct}
+        direct = {cell for cell, _ in self.direct}
+        cell_of = {number: cell for cell, number in schedule.updates if cell in direct}
         ends = {section.stop for section in schedule.sections[:-1]}
         for index, step in enumerate(schedule.steps):
             if index in ends:
                 self._end_section()
             if index in deferred:
                 # It runs after everything else, so what it reads stays alive to the end.
-                own = schedule.cells[deferred[index]]
-                self.storage[step.writes[0]] = Storage(Kind.VIEW, base=own)
+                for number in step.writes:
+                    own = schedule.cells[cell_of[number]]
+                    self.storage[number] = Storage(Kind.VIEW, base=own)
                 continue
             self._place_step(step)
         return Plan(
             dict(lengths),
             self.shapes,
-            tuple(self.storage),  # type: ignore[arg-type]
+            tuple(Storage(Kind.INNER) if place is None else place for place in self.storage),
             self.arena.size,
             self.direct,
             frozenset(self.lost),

@@ -1,0 +1,128 @@
+"""The executables of one program: one for each set of lengths, on the backend that fits its calls.
+
+Knows plans and backends; knows no feeds. Which backend runs which call is decided by sizes and
+counts, so the same calls give the same bits again.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from .backends.executable import Executable
+from .backends.numpy import bind
+from .errors import BackendWarning, OptionError
+from .ir.cell import Cell
+from .schedule.buffers import Plan, plan
+from .schedule.cost import predicted_seconds
+from .schedule.steps import Schedule
+
+__all__ = ["BACKENDS", "PLANS_KEPT", "Entry", "Executors", "checked_backend"]
+
+BACKENDS = ("auto", "c", "numpy")
+"""What a program can be run by."""
+
+PLANS_KEPT = 16
+"""How many sets of lengths a program stays planned for; the least recently used goes first."""
+
+# How long calls on NumPy take together before compiling pays.
+_SECONDS_BEFORE_C = 0.2
+_FIRST_CALL, _LAST_CALL = 2, 10_000
+_MOST_PROMOTED = 4
+
+_said: set[str] = set()
+
+
+def checked_backend(asked: str | None) -> str:
+    """Give the name of the backend that was asked for, or that the environment names."""
+    backend = os.environ.get("LAZYGRAD_BACKEND", "auto") if asked is None else asked
+    if backend not in BACKENDS:
+        source = "the environment variable LAZYGRAD_BACKEND" if asked is None else "backend"
+        known = ", ".join(map(repr, BACKENDS))
+        raise OptionError(f"compile: {source} is {backend!r}; there is {known}.")
+    return backend
+
+
+@dataclass(eq=False)
+class Entry:
+    """An executable, and for how many more calls it is that: None is for ever."""
+
+    executable: Executable
+    left: int | None = None
+
+
+class Executors:
+    """Makes and keeps executables.
+
+    Parameters
+    ----------
+    schedule
+        What they run.
+    cells
+        The storage of its variables.
+    backend
+        ``"numpy"``, ``"c"``, or ``"auto"``: NumPy at first, and C from a call on that the cost of
+        the schedule decides.
+    """
+
+    def __init__(self, schedule: Schedule, cells: Sequence[Cell], backend: str) -> None:
+        self.schedule = schedule
+        self.cells = cells
+        self.backend = backend
+        self.made = 0
+        self.promoted = 0
+        self._entries: OrderedDict[tuple[tuple[str, int], ...], Entry] = OrderedDict()
+
+    def entry(self, lengths: Mapping[str, int]) -> Entry:
+        """Give the entry for these lengths, made now or before."""
+        key = tuple(sorted(lengths.items()))
+        entry = self._entries.get(key)
+        if entry is None:
+            entry = self._entries[key] = self._new(plan(self.schedule, lengths))
+            self.made += 1
+            if len(self._entries) > PLANS_KEPT:
+                self._entries.popitem(last=False)
+        self._entries.move_to_end(key)
+        return entry
+
+    def _new(self, placed: Plan) -> Entry:
+        if self.backend == "c":
+            compiled = self._compiled(placed)
+            if compiled is not None:
+                return Entry(compiled)
+        executable = bind(self.schedule, placed, self.cells)
+        if self.backend != "auto" or self.promoted >= _MOST_PROMOTED:
+            return Entry(executable)
+        calls = math.ceil(_SECONDS_BEFORE_C / max(predicted_seconds(self.schedule, placed), 1e-9))
+        return Entry(executable, min(max(calls, _FIRST_CALL), _LAST_CALL) - 1)
+
+    def promote(self, entry: Entry) -> None:
+        """Let a compiled executable take over, where there is one to be had."""
+        entry.left = None
+        if self.promoted < _MOST_PROMOTED:
+            self.promoted += 1
+            # The schedule of a compiled executable is another one, with kernels.
+            placed = plan(self.schedule, entry.executable.plan.lengths)
+            entry.executable = self._compiled(placed) or entry.executable
+
+    def _compiled(self, placed: Plan) -> Executable | None:
+        native: Any = import_module(".backends.c", __package__)
+        try:
+            executable: Executable = native.bind(self.schedule, placed, self.cells)
+        except native.CompilerError as error:
+            reason = str(error)
+            if reason not in _said:
+                _said.add(reason)
+                warnings.warn(
+                    f"programs run on NumPy, since there is no machine code to be had: {reason}.",
+                    BackendWarning,
+                    stacklevel=2,
+                )
+            return None
+        return executable

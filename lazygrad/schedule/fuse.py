@@ -1,0 +1,388 @@
+"""From steps to kernels: which steps become one nest of loops, for one set of lengths.
+
+Steps are taken in their order. Each joins a kernel that gives one of its operands, or starts one of
+its own. Kernels and other steps stand in a total order, by position; a kernel may move as long as
+it stays behind what it reads and ahead of what reads it, so that joining never makes a ring. Knows
+shapes; writes no code, and places nothing in memory.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from math import prod
+
+from ..ir.compute import concrete_attrs
+from ..ir.op import Trait, lookup
+from ..lengths import evaluate
+from ..spec import Spec
+from .buffers import Plan
+from .kernel import Kernel, Statement, axes_within, fused_step, has_scalar_form, squeezed
+from .steps import Schedule, Section, Step
+
+__all__ = ["MOST_STATEMENTS", "fuse"]
+
+MOST_STATEMENTS = 500
+"""Of one kernel; compilers take more than proportionally long over long functions."""
+
+# What a later stage reads again waits in a buffer of one row, which should stay in the cache.
+_ROW_BYTES = 1 << 14
+_NEVER = math.inf
+
+
+def fuse(schedule: Schedule, plan: Plan) -> Schedule:
+    """Give the schedule in which steps are fused into kernels, for the lengths of *plan*.
+
+    The numbers of values stay what they were; those that only live inside a kernel have no step of
+    their own any more. The schedule must have a single section.
+    """
+    fuser = _Fuser(schedule, plan)
+    for step in fuser.simpler_steps():
+        fuser.place(step)
+    return fuser.frozen()
+
+
+@dataclass(eq=False)
+class _Unit:
+    """A kernel in the making; or, without a domain, a step that stays as it is."""
+
+    position: float
+    domain: tuple[int, ...] | None
+    steps: list[Step] = field(default_factory=list)
+    statements: list[Statement] = field(default_factory=list)
+    outer: int | None = None
+    operands: set[_Unit] = field(default_factory=set)
+    readers: set[_Unit] = field(default_factory=set)
+    merged: _Unit | None = None
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """How a step joins a unit: its statement, and where rows begin from then on."""
+
+    statement: Statement
+    outer: int | None
+
+
+class _Fuser:
+    def __init__(self, schedule: Schedule, plan: Plan) -> None:
+        self.schedule = schedule
+        self.lengths = plan.lengths
+        self.specs: list[Spec] = list(schedule.specs)
+        self.shapes: list[tuple[int, ...] | None] = list(plan.shapes)
+        self.units: list[_Unit] = []
+        self.unit_of: dict[int, _Unit] = {}
+        self.views: dict[int, Step] = {}
+        self.statements: dict[int, Statement] = {}
+        self.order: dict[int, int] = {}
+        self.last = 0.0
+
+    def simpler_steps(self) -> Iterator[Step]:
+        """Give the steps, those that can be written in simpler operations as these."""
+        for step in self.schedule.steps:
+            if step.op.parts is None or any(self.shapes[n] is None for n in step.reads):
+                yield step
+            else:
+                yield from self._parts(step)
+
+    def _parts(self, step: Step) -> Iterator[Step]:
+        assert step.op.parts is not None
+        parts = step.op.parts(**concrete_attrs(step.attrs, self.lengths))
+        numbers = list(step.reads)
+        for i, (name, operands, attrs) in enumerate(parts):
+            op = lookup(name)
+            reads = tuple(numbers[place] for place in operands)
+            number = step.writes[0]
+            if i < len(parts) - 1:
+                spec = op.infer(*map(self._spec, reads), **attrs)
+                assert isinstance(spec, Spec)
+                number = len(self.specs)
+                self.specs.append(spec)
+                self.shapes.append(tuple(evaluate(n, self.lengths) for n in spec.shape))
+            numbers.append(number)
+            yield Step(op, reads, (number,), attrs, step.note)
+
+    def place(self, step: Step) -> None:
+        """Let a step join a unit that it reads from, or make one for it."""
+        self.order[step.writes[0]] = len(self.order)
+        if step.is_view:
+            self.views[step.writes[0]] = step
+            if step.reads[0] in self.unit_of:
+                self.unit_of[step.writes[0]] = self._unit(step.reads[0])
+            return
+        sources = {self._unit(number): None for number in step.reads if number in self.unit_of}
+        is_fusable = self._is_fusable(step)
+        home = self._joined(step, sources) if is_fusable else None
+        if home is None:
+            home = self._started(step) if is_fusable else self._new_unit(None)
+        if not is_fusable:
+            home.steps.append(step)
+        for number in step.writes:
+            self.unit_of[number] = home
+        for unit in sources:
+            if unit is not home:
+                home.operands.add(unit)
+                unit.readers.add(home)
+        if is_fusable:
+            for unit in sources:
+                self._merge(unit, home)
+
+    def _is_fusable(self, step: Step) -> bool:
+        shapes = [self.shapes[number] for number in (*step.reads, *step.writes)]
+        if any(shape is None or 0 in shape for shape in shapes):
+            return False
+        return has_scalar_form(step, self.specs)
+
+    def _joined(self, step: Step, sources: Iterable[_Unit]) -> _Unit | None:
+        """Find the latest of the units that the step reads from and fits into, and add it there."""
+        step = replace(step, attrs=concrete_attrs(step.attrs, self.lengths))
+        for unit in sorted(sources, key=lambda unit: -unit.position):
+            if unit.domain is None or len(unit.statements) >= MOST_STATEMENTS:
+                continue
+            fit = self._fit(step, unit, unit.domain)
+            if fit is not None and self._settles(unit, {*unit.operands, *sources}, unit.readers):
+                self._add(unit, fit)
+                return unit
+        return None
+
+    def _started(self, step: Step) -> _Unit:
+        step = replace(step, attrs=concrete_attrs(step.attrs, self.lengths))
+        domain = squeezed(self._walked(step))
+        unit = self._new_unit(domain)
+        if Trait.REDUCES in step.op.traits:
+            self._add(unit, self._reduced(step, len(domain), 0, unit, domain))
+        else:
+            self._add(unit, _Fit(Statement(step, len(domain), 0), None))
+        return unit
+
+    def _new_unit(self, domain: tuple[int, ...] | None) -> _Unit:
+        self.last += 1.0
+        unit = _Unit(self.last, domain)
+        self.units.append(unit)
+        return unit
+
+    def _add(self, unit: _Unit, fit: _Fit) -> None:
+        unit.outer = fit.outer
+        unit.statements.append(fit.statement)
+        self.statements[fit.statement.number] = fit.statement
+
+    def _unit(self, number: int) -> _Unit:
+        return _found(self.unit_of[number])
+
+    def _shape(self, number: int) -> tuple[int, ...]:
+        shape = self.shapes[number]
+        assert shape is not None, "what has no shape yet is in no kernel"
+        return shape
+
+    def _spec(self, number: int) -> Spec:
+        return Spec(self._shape(number), self.specs[number].dtype)
+
+    def _walked(self, step: Step) -> tuple[int, ...]:
+        """Give the shape that a step goes through: of its result, or of what it reduces."""
+        is_reduction = Trait.REDUCES in step.op.traits
+        return self._shape(step.reads[0] if is_reduction else step.writes[0])
+
+    # Whether a step can be a statement of a unit.
+
+    def _fit(self, step: Step, unit: _Unit, domain: tuple[int, ...]) -> _Fit | None:
+        own = squeezed(self._walked(step))
+        depth = len(own)
+        if own != domain and (depth != unit.outer or own != domain[:depth]):
+            return None
+        stage = 0
+        for number in step.reads:
+            if number in self.unit_of and self._unit(number) is unit:
+                source = self._inner(number)
+                if source is None or not self._lines_up(number, source, step):
+                    return None
+                stage = max(stage, source.stage)
+        if not self._can_wait(step, stage, unit):
+            return None
+        if Trait.REDUCES in step.op.traits:
+            return self._reduced(step, depth, stage, unit, domain)
+        return _Fit(Statement(step, depth, stage), unit.outer)
+
+    def _inner(self, number: int) -> Statement | None:
+        """Give the statement whose result a number shows, element by element in its order."""
+        while number in self.views:
+            view = self.views[number]
+            shapes = squeezed(self._shape(view.reads[0])), squeezed(self._shape(number))
+            if Trait.KEEPS_ORDER not in view.op.traits or shapes[0] != shapes[1]:
+                return None
+            number = view.reads[0]
+        return self.statements.get(number)
+
+    def _lines_up(self, number: int, source: Statement, step: Step) -> bool:
+        """Whether a step, at each place of the nest, reads what a statement made at that place."""
+        if source.kept is not None:
+            return False
+        axes = axes_within(self._shape(number), self._walked(step))
+        return axes == tuple(range(source.depth))
+
+    def _can_wait(self, step: Step, stage: int, unit: _Unit) -> bool:
+        """Whether what a step reads from earlier stages is little enough to be kept for a row."""
+        for number in step.reads:
+            source = self._inner(number) if number in self.unit_of else None
+            if source is None or self._unit(number) is not unit or source.stage == stage:
+                continue
+            assert unit.domain is not None
+            row = prod(unit.domain[unit.outer or 0 :]) if source.depth == len(unit.domain) else 0
+            if row * self.specs[source.number].dtype.itemsize > _ROW_BYTES:
+                return False
+        return True
+
+    def _reduced(
+        self, step: Step, depth: int, stage: int, unit: _Unit, domain: tuple[int, ...]
+    ) -> _Fit:
+        """Give a reduction's statement: one value a row where it can be, else a final one."""
+        shape = self._walked(step)
+        long = [i for i, length in enumerate(shape) if length != 1]
+        gone = [place for place, i in enumerate(long) if i in step.attrs["axes"]]
+        if not gone:
+            return _Fit(Statement(step, depth, stage), unit.outer)
+        first = gone[0]
+        is_row = depth == len(domain) and gone == [*range(first, depth)] and first > 0
+        if is_row and unit.outer in (None, first):
+            return _Fit(Statement(step, first, stage + 1), first)
+        kept = tuple(axis for axis in range(depth) if axis not in gone)
+        return _Fit(Statement(step, depth, stage, kept), unit.outer)
+
+    # The order of units.
+
+    def _settles(self, unit: _Unit, operands: Iterable[_Unit], readers: Iterable[_Unit]) -> bool:
+        """Put a unit between what it reads and what reads it; False where there is no place."""
+        low = max((u.position for u in map(_found, operands) if u is not unit), default=0.0)
+        high = min((u.position for u in map(_found, readers) if u is not unit), default=_NEVER)
+        if low < unit.position < high:
+            return True
+        if high == _NEVER:
+            self.last += 1.0
+            unit.position = self.last
+            return True
+        middle = (low + high) / 2
+        if not low < middle < high:
+            return False
+        unit.position = middle
+        return True
+
+    def _merge(self, first: _Unit, second: _Unit) -> None:
+        """Make one unit of two over the same domain, where what they read of each other allows."""
+        first, second = _found(first), _found(second)
+        if first is second or first.domain is None or first.domain != second.domain:
+            return
+        if len(first.statements) + len(second.statements) > MOST_STATEMENTS:
+            return
+        outer = first.outer if second.outer is None else second.outer
+        if first.outer not in (None, outer):
+            return
+        if not (self._is_open(first, second) and self._is_open(second, first)):
+            return
+        both = {first, second}
+        operands = {_found(unit) for unit in first.operands | second.operands} - both
+        readers = {_found(unit) for unit in first.readers | second.readers} - both
+        low = max((unit.position for unit in operands), default=0.0)
+        high = min((unit.position for unit in readers), default=_NEVER)
+        positions = [p for p in (second.position, first.position) if low < p < high]
+        if not positions:
+            return
+        second.position = positions[0]
+        second.statements += first.statements
+        second.outer = outer
+        second.operands, second.readers = operands, readers
+        first.merged = second
+
+    def _is_open(self, reader: _Unit, other: _Unit) -> bool:
+        """Whether all that one unit reads of another could be read in the same nest."""
+        for statement in reader.statements:
+            for number in statement.step.reads:
+                if number not in self.unit_of or self._unit(number) is not other:
+                    continue
+                source = self._inner(number)
+                if source is None or not self._lines_up(number, source, statement.step):
+                    return False
+                if source.stage or statement.stage:
+                    return False
+        return True
+
+    # What comes out.
+
+    def frozen(self) -> Schedule:
+        """Give the schedule of kernels and other steps, each view right before its first use."""
+        units = sorted(
+            (unit for unit in self.units if unit.merged is None), key=lambda unit: unit.position
+        )
+        wanted = [number for _, number in self.schedule.updates]
+        for section in self.schedule.sections:
+            wanted += [*section.outputs, *section.kept]
+        stored = {self._base(number) for number in wanted}
+        for unit in units:
+            stored.update(self._base(number) for number in self._outside(unit))
+        steps: list[Step] = []
+        shown: set[int] = set()
+        for unit in units:
+            for number in self._outside(unit):
+                steps += self._views_to(number, shown)
+            if unit.domain is None:
+                steps += unit.steps
+            elif any(statement.number in stored for statement in unit.statements):
+                steps.append(self._kernel(unit, stored))
+        for number in wanted:
+            steps += self._views_to(number, shown)
+        (section,) = self.schedule.sections
+        return replace(
+            self.schedule,
+            specs=tuple(self.specs),
+            steps=tuple(steps),
+            sections=(Section(section.name, len(steps), section.outputs, section.kept),),
+        )
+
+    def _base(self, number: int) -> int:
+        while number in self.views:
+            number = self.views[number].reads[0]
+        return number
+
+    def _outside(self, unit: _Unit) -> list[int]:
+        """List what a unit reads and doesn't make itself."""
+        if unit.domain is None:
+            return [number for step in unit.steps for number in step.reads]
+        reads = dict.fromkeys(n for s in unit.statements for n in s.step.reads)
+        return [n for n in reads if n not in self.unit_of or self._unit(n) is not unit]
+
+    def _views_to(self, number: int, shown: set[int]) -> list[Step]:
+        """List the views that lead to a number and are not there yet."""
+        path: list[Step] = []
+        while number in self.views and number not in shown:
+            shown.add(number)
+            path.append(self.views[number])
+            number = self.views[number].reads[0]
+        return path[::-1]
+
+    def _kernel(self, unit: _Unit, stored: set[int]) -> Step:
+        assert unit.domain is not None
+        statements = sorted(unit.statements, key=lambda s: self.order[s.number])
+        views: dict[int, Step] = {}
+        for statement in statements:
+            for number in statement.step.reads:
+                while number in self.views and self._is_made_by(unit, number):
+                    views[number] = self.views[number]
+                    number = self.views[number].reads[0]
+        inner = [*(s.number for s in statements), *views]
+        kernel = Kernel(
+            unit.domain,
+            len(unit.domain) if unit.outer is None else unit.outer,
+            tuple(statements),
+            tuple(replace(v, attrs=concrete_attrs(v.attrs, self.lengths)) for v in views.values()),
+            tuple(s.number for s in statements if s.number in stored),
+            {number: self._spec(number) for number in inner},
+        )
+        return fused_step(kernel, self.specs)
+
+    def _is_made_by(self, unit: _Unit, number: int) -> bool:
+        return number in self.unit_of and self._unit(number) is unit
+
+
+def _found(unit: _Unit) -> _Unit:
+    while unit.merged is not None:
+        unit = unit.merged
+    return unit
