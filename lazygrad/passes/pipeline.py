@@ -16,6 +16,7 @@ from .loops import merge_loops, prune_loops
 from .merge import merge_equal_nodes
 from .rewrite import Table
 from .tables import EXACT, FAST, STABLE
+from .turn import turn_products
 
 __all__ = [
     "EXACT_PASSES",
@@ -71,8 +72,10 @@ _PREPARED = (
     Pass("rewrite stably", _stable.apply, exact=False, after=("rewrite exactly",)),
 )
 _FINISHED = (
+    # Patterns of products are looked for before.
+    Pass("turn products", turn_products, exact=False, after=("rewrite stably",)),
     Pass("materialize", materialize_constants, after=("broadcast", "rewrite exactly")),
-    # Rewriting and folding make equal nodes.
+    # Rewriting, turning and folding make equal nodes.
     Pass("merge again", merge_equal_nodes, after=("materialize",)),
 )
 PASSES = pipeline(*_PREPARED, *_FINISHED)

@@ -25,10 +25,11 @@ from ..numpy import NumpyEmitter
 from ..source import Line
 from .cache import library
 from .loops import kernel_function
+from .moves import move_function
 from .products import product_function
 from .text import Function, Layout, literal
 from .toolchain import CompilerError, Toolchain, find_toolchain
-from .unit import Unit, comment
+from .unit import NOT_FIT, Unit, comment
 
 __all__ = ["bind"]
 
@@ -64,6 +65,22 @@ def _copied(array: Array) -> Array:
     return np.array(array, order="C", copy=True)
 
 
+def _fail(
+    schedule: Schedule, plan: Plan, bound: dict[int, Array], index: int, brought: dict[int, Array]
+) -> None:
+    """Run a step that failed in C once more on NumPy, which says why."""
+    arrays = {**bound, **brought}
+    step = schedule.steps[index]
+    for view in (earlier for earlier in schedule.steps[:index] if earlier.is_view):
+        if view.reads[0] in arrays:
+            attrs = concrete_attrs(view.attrs, plan.lengths)
+            arrays[view.writes[0]] = view.op.kernel(arrays[view.reads[0]], **attrs)
+    (number,) = step.writes
+    out = np.empty(plan.shapes[number] or (), schedule.specs[number].dtype)
+    operands = [arrays[read] for read in step.reads]
+    step.op.kernel(*operands, out=out, **concrete_attrs(step.attrs, plan.lengths))
+
+
 class _Emitter(NumpyEmitter):
     """Writes segments, and the steps between them."""
 
@@ -81,6 +98,8 @@ class _Emitter(NumpyEmitter):
         self.literals: dict[int, str] = {}
         self.segments: list[tuple[str, int]] = []
         self.pending: list[str] = []
+        self.can_fail = False
+        """Whether something in the pending lines can."""
 
     # Where values lie.
 
@@ -197,7 +216,8 @@ class _Emitter(NumpyEmitter):
                 if step.writes[0] in seen:
                     body += self._view_lines(step)
             elif function is not None:
-                self.pending += self.unit.call(function, self.layouts, self._said(step))
+                self.pending += self.unit.call(function, self.layouts, self._said(step), index)
+                self.can_fail |= function.can_fail
             else:
                 body += [*self._segment_lines(), *self._step_lines(step)]
         return body
@@ -217,7 +237,7 @@ class _Emitter(NumpyEmitter):
             return kernel_function(kernel, self.layouts, self.literals)
         if step.op.name == "matmul":
             return product_function(step, self.layouts, self.toolchain.vector_bytes)
-        return None
+        return move_function(step, concrete_attrs(step.attrs, self.plan.lengths), self.layouts)
 
     def _seen_by_python(self, functions: dict[int, Function | None]) -> set[int]:
         """List the values that Python steps read, and what is handed out, with what they show."""
@@ -266,10 +286,25 @@ class _Emitter(NumpyEmitter):
         self.segments.append((name, len(feeds) + len(outputs)))
         arguments = "".join(f", id({self.names[n]})" for n in (*feeds, *outputs))
         call = f"{name}(table{arguments})"
-        if not feeds:
+        can_fail, self.can_fail = self.can_fail, False
+        if not feeds and not can_fail:
             return [(call, None)]
-        copies = "; ".join(f"{self.names[n]} = copied({self.names[n]})" for n in feeds)
-        return [(f"if {call}:", None), (f"    {copies}", None), (f"    {call}", None)]
+        lines: list[Line] = [(f"index = {call} - 1", None)]
+        if feeds:
+            copies = "; ".join(f"{self.names[n]} = copied({self.names[n]})" for n in feeds)
+            lines += [
+                (f"if index == {NOT_FIT - 1}:", None),
+                (f"    {copies}", None),
+                (f"    index = {call} - 1", None),
+            ]
+        if can_fail:
+            self.namespace["fail"] = partial(_fail, self.schedule, self.plan, self.arrays)
+            known = ", ".join(f"{n}: {self.names[n]}" for n in self._brought())
+            lines.append((f"if index >= 0: fail(index, {{{known}}})", None))
+        return lines
+
+    def _brought(self) -> list[int]:
+        return [n for n in self._handed_over() if n in self.names]
 
     def _guarded(self, feeds: Sequence[int]) -> list[tuple[int, int, int, int]]:
         """Pair feeds with the cells that segments write, with the sizes of both."""
@@ -283,13 +318,15 @@ class _Emitter(NumpyEmitter):
 
     def _commit_lines(self) -> list[Line]:
         """Write the updates: versions first, then all of them in one call."""
+        # What can fail must be over before.
+        before = self._segment_lines() if self.can_fail else []
         direct = {cell for cell, _ in self.plan.direct}
         for index in dict.fromkeys(index for _, index in self.plan.direct):
             function = self._function_of(index)
             assert function is not None, "what is written directly has its memory planned"
             note = self._said(self.schedule.steps[index])
-            self.pending += self.unit.call(function, self.layouts, note)
-        lines: list[Line] = []
+            self.pending += self.unit.call(function, self.layouts, note, index)
+        lines = before
         left: list[str] = []
         for cell, number in self.schedule.updates:
             lines.append((f"{self._named(self.cells[cell], 'cell')}.version += 1", None))

@@ -45,7 +45,7 @@ class Function:
     """A C function over pointers: the text without its name, and what it is called on.
 
     `arguments` pairs each value with whether it is written; `reductions` are operations and
-    element types that its loops reduce by.
+    element types that its loops reduce by. A function that *can fail* returns 1 where it does.
     """
 
     parameters: str
@@ -53,6 +53,7 @@ class Function:
     arguments: tuple[tuple[int, bool], ...]
     reductions: frozenset[tuple[Op, DType]] = frozenset()
     attributes: str = ""
+    can_fail: bool = False
 
 
 def c_type(dtype: DType) -> str:

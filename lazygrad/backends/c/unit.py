@@ -71,16 +71,27 @@ class Unit:
         self._texts: dict[tuple[str, str, str], str] = {}
         self._segments: list[str] = []
 
-    def call(self, function: Function, layouts: Mapping[int, Layout], note: str) -> list[str]:
-        """Give the lines that call a function, which comes into the unit unless it is there."""
-        key = (function.attributes, function.parameters, function.body)
+    def call(
+        self, function: Function, layouts: Mapping[int, Layout], note: str, step: int
+    ) -> list[str]:
+        """Give the lines that call a function, which comes into the unit unless it is there.
+
+        Where it fails, the segment returns the number of the step, counted from 1.
+        """
+        body = f"{function.body}\n    return 0;" if function.can_fail else function.body
+        result = "int " if function.can_fail else "void "
+        key = (function.attributes + result, function.parameters, body)
         name = self._texts.setdefault(key, f"kernel_{len(self._texts)}")
         for reduction in sorted(function.reductions, key=lambda r: (r[0].name, r[1].char)):
             self._reductions[reduction] = None
         arguments = [
             self.address(layouts[number], is_written) for number, is_written in function.arguments
         ]
-        return [comment(note), f"{name}({', '.join(arguments)});"]
+        call = f"{name}({', '.join(arguments)})"
+        return [
+            comment(note),
+            f"if ({call}) return {step + 1};" if function.can_fail else f"{call};",
+        ]
 
     def address(self, layout: Layout, is_written: bool) -> str:
         """Write where a value lies."""
@@ -113,8 +124,8 @@ class Unit:
     def code(self) -> str:
         """What is particular to this program: its kernels and segments."""
         kernels = [
-            f"static {attributes}__attribute__((noinline)) void {name}({parameters}) {{\n{body}\n}}"
-            for (attributes, parameters, body), name in self._texts.items()
+            f"static __attribute__((noinline)) {kind}{name}({parameters}) {{\n{body}\n}}"
+            for (kind, parameters, body), name in self._texts.items()
         ]
         return "\n\n".join([_BANNER, *self._reducers(), *kernels, *self._segments]) + "\n"
 
