@@ -18,6 +18,7 @@ from .hessian import run_hessian
 from .imports import run_import, slowest_modules
 from .moons import run_compiled, run_first_result, run_forward_backward
 from .networks import run_networks
+from .peers.run import run_peers
 from .results import Row, records, table
 
 BENCHMARKS: dict[str, Callable[[bool], list[Row]]] = {
@@ -28,6 +29,7 @@ BENCHMARKS: dict[str, Callable[[bool], list[Row]]] = {
     "chain": run_chain,
     "hessian": run_hessian,
     "networks": run_networks,
+    "peers": run_peers,
 }
 
 

@@ -1,0 +1,144 @@
+"""W4, W7 and W8: a formula over large arrays, a graph of scalars, and a call as such."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import lazygrad as lg
+
+from ..timing import Engine
+from .contest import OURS, Contest, jax_module
+
+__all__ = ["contests"]
+
+
+def _data(n: int) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    return [rng.normal(size=n).astype(np.float32) for _ in range(3)]
+
+
+def chain(n: int) -> Contest:
+    def ours() -> Engine:
+        a, b, c = (lg.placeholder((n,), dtype="float32", name=k, requires_grad=True) for k in "abc")
+        y = lg.sum(lg.tanh(a * b + c) * lg.sigmoid(a - b) * lg.exp(-c * c))
+        program = lg.compile([y, *lg.grad(y, [a, b, c])], backend="c")
+        feeds = dict(zip("abc", _data(n), strict=True))
+        return lambda: program(**feeds)[0]
+
+    def by_hand() -> Engine:
+        a, b, c = _data(n)
+
+        def engine() -> float:
+            t = np.tanh(a * b + c)
+            s = 1 / (1 + np.exp(b - a))
+            e = np.exp(-c * c)
+            ts, se = t * s, s * e
+            dt = se * (1 - t * t)
+            ds = t * e * s * (1 - s)
+            result = (ts * e).sum(), dt * b + ds, dt * a - ds, dt - 2 * c * ts * e
+            return float(result[0])
+
+        return engine
+
+    def jax() -> Engine:
+        module = jax_module()
+        jnp = module.numpy
+
+        def formula(a: Any, b: Any, c: Any) -> Any:
+            return jnp.sum(jnp.tanh(a * b + c) * module.nn.sigmoid(a - b) * jnp.exp(-c * c))
+
+        compiled = module.jit(module.value_and_grad(formula, argnums=(0, 1, 2)))
+        data = _data(n)
+
+        def engine() -> float:
+            value, gradients = compiled(*data)
+            gradients[0].block_until_ready()
+            return float(value)
+
+        return engine
+
+    goal = {1_000: 5.0, 100_000: 3.0, 10_000_000: 8.0}[n]
+    return Contest(f"W4 n = {n:.0e}", goal, {OURS: ours, "numpy": by_hand, "jax": jax}, 1e-2)
+
+
+def scalars(count: int = 1000, leaves: int = 20) -> Contest:
+    """A random graph of scalar operations, and its gradients."""
+
+    def grown(xs: list[Any], sine: Callable[[Any], Any], tanh: Callable[[Any], Any]) -> Any:
+        rng = np.random.default_rng(3)
+        pool = list(xs)
+        for _ in range(count):
+            a, b = (pool[-int(rng.integers(1, min(len(pool), 40) + 1))] for _ in range(2))
+            kind = int(rng.integers(5))
+            made = (
+                a + b * 0.5
+                if kind == 0
+                else a * b
+                if kind == 1
+                else a - b
+                if kind == 2
+                else sine(a)
+                if kind == 3
+                else tanh(a)
+            )
+            pool.append(made)
+        return sum(pool[-20:])
+
+    point = np.linspace(-1, 1, leaves)
+
+    def ours() -> Engine:
+        x = lg.placeholder((leaves,), name="x", requires_grad=True)
+        y = grown([x[i] for i in range(leaves)], lg.sin, lg.tanh)
+        program = lg.compile([y, lg.grad(y, x)], backend="c")
+        return lambda: program(x=point)[1]
+
+    def casadi() -> Engine:
+        import casadi as ca
+
+        x = ca.SX.sym("x", leaves)
+        y = grown([x[i] for i in range(leaves)], ca.sin, ca.tanh)
+        f = ca.Function("f", [x], [y, ca.gradient(y, x)])
+        options = {"compiler": "shell", "jit": True, "jit_options": {"flags": ["-O3"]}}
+        compiled = ca.Function("g", [x], f.call([x]), options)
+        buffer, run = compiled.buffer()
+        value, gradient = np.zeros(1), np.zeros(leaves)
+        buffer.set_arg(0, memoryview(point))
+        buffer.set_res(0, memoryview(value))
+        buffer.set_res(1, memoryview(gradient))
+
+        # The buffer works on memory that it does not keep alive.
+        def engine(kept: object = (compiled, buffer, value)) -> np.ndarray:
+            run()
+            return gradient
+
+        return engine
+
+    return Contest("W7 1,000 scalar operations", 1.0, {OURS: ours, "casadi": casadi}, 1e-9)
+
+
+def latency() -> Contest:
+    """relu(x @ W + b) of one row: what a call costs."""
+    rng = np.random.default_rng(0)
+    x, w, b = rng.normal(size=(1, 8)), rng.normal(size=(8, 8)), rng.normal(size=8)
+
+    def ours() -> Engine:
+        fed = lg.placeholder((1, 8), name="x")
+        program = lg.compile(lg.relu(fed @ lg.Value(w) + lg.Value(b)), backend="c")
+        return lambda: program(x=x)
+
+    def by_hand() -> Engine:
+        return lambda: np.maximum(np.dot(x, w) + b, 0)
+
+    def jax() -> Engine:
+        module = jax_module()
+        compiled = module.jit(lambda v: module.nn.relu(v @ w + b))
+        return lambda: np.asarray(compiled(x))
+
+    return Contest("W8 one row, call", 1.0, {OURS: ours, "numpy": by_hand, "jax": jax}, 1e-12)
+
+
+def contests() -> list[Contest]:
+    return [*(chain(n) for n in (1_000, 100_000, 10_000_000)), scalars(), latency()]
