@@ -16,6 +16,7 @@ from weakref import WeakSet
 import numpy as np
 
 from .backends.executable import Executable
+from .bound import BoundProgram, bound, checked_feed, checked_output
 from .errors import DTypeError, OptionError, ShapeError
 from .executors import BACKENDS, PLANS_KEPT, Entry, Executors, checked_backend
 from .feeds import bind_lengths, feedable, missing_feeds, read_feed, unknown_feed
@@ -28,6 +29,7 @@ from .nan_search import NanReport, find_nan
 from .ops.random import counters_of
 from .passes import optimize, settle_mode, take_updates
 from .report import Memory, explain_table, memory_of, outline_table, profile_table
+from .schedule.buffers import Plan, plan
 from .schedule.lower import lower
 from .schedule.steps import Schedule
 from .spec import format_shape
@@ -225,6 +227,84 @@ class Program:
         with self._lock:
             self._switch(self._executors.entry(lengths))
             return self._latest
+
+    def bind(
+        self, /, *, out: Any = None, python_steps: bool = False, **feeds: Array
+    ) -> BoundProgram:
+        """Bind the program to arrays, and give what runs it on them: one call of machine code.
+
+        Parameters
+        ----------
+        out
+            Arrays for the results, in the structure that was compiled; new ones if left out.
+        python_steps
+            Whether steps may run in Python between machine code, or all of them where there is no
+            compiler.
+        **feeds
+            Arrays by name, of exactly the placeholder's dtype, in row-major order. They are kept,
+            and read where they lie in each run.
+
+        Raises
+        ------
+        MissingFeedError, UnknownFeedError, ShapeError, DTypeError
+            If arrays don't fit.
+        OptionError
+            If an array is not in one piece, an output shares memory with anything else, or a step
+            would run in Python.
+
+        Examples
+        --------
+        >>> x = placeholder((2,), name="x")
+        >>> data = np.zeros(2)
+        >>> run = compile((x * x).sum()).bind(x=data, python_steps=True)
+        >>> data[:] = 3.0, 4.0
+        >>> run()
+        >>> run.out
+        array(25.)
+        """
+        for key in feeds:
+            if key not in self._placeholders:
+                raise unknown_feed(key, self._placeholders)
+        missing = [node for node in self._fed if node.name not in feeds]
+        if missing:
+            raise missing_feeds(missing, feeds)
+        for key, array in feeds.items():
+            checked_feed(self._placeholders[key], array)
+        lengths = bind_lengths((self._placeholders[key], array) for key, array in feeds.items())
+        self._check_lengths(lengths, feeds)
+        placed = plan(self.schedule, lengths)
+        outputs = self._outputs_for(out, placed)
+        made = bound(self.schedule, placed, self._cells, feeds, outputs, python_steps)
+        made.feeds = feeds
+        made.out = self._structure(tuple(outputs))
+        return made
+
+    def _outputs_for(self, out: Any, placed: Plan) -> list[Array]:
+        """Give an array for each result, out of a structure of them or new."""
+        numbers = self.schedule.sections[0].outputs
+        shapes = [placed.shapes[number] for number in numbers]
+        if None in shapes:
+            raise OptionError("bind: a result has a length that depends on data.")
+        facts = [
+            (s or (), self.schedule.specs[n].dtype) for s, n in zip(shapes, numbers, strict=True)
+        ]
+        if out is None:
+            return [np.empty(shape, dtype) for shape, dtype in facts]
+        if isinstance(self._outputs, Value):
+            places, given = [""], [out]
+        elif isinstance(self._outputs, Mapping):
+            if not isinstance(out, Mapping) or out.keys() != self._outputs.keys():
+                raise OptionError(f"bind: out must be a dict with {', '.join(self._outputs)}.")
+            places = [f"[{key!r}]" for key in self._outputs]
+            given = [out[key] for key in self._outputs]
+        else:
+            if not isinstance(out, (list, tuple)) or len(out) != len(facts):
+                raise OptionError(f"bind: out must be a list of {len(facts)} arrays.")
+            places, given = [f"[{i}]" for i in range(len(facts))], list(out)
+        return [
+            checked_output(array, shape, dtype, place)
+            for array, (shape, dtype), place in zip(given, facts, places, strict=True)
+        ]
 
     @property
     def plans_made(self) -> int:

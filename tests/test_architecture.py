@@ -24,6 +24,7 @@ FLOORS = {
     "passes": 3,
     "schedule": 4,
     "backends": 5,
+    "bound": 6,
     "feeds": 6,
     "executors": 6,
     "report": 6,

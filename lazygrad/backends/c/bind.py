@@ -1,41 +1,29 @@
-"""The C backend: a schedule's kernels as machine code, in as few calls as there can be.
+"""Bind schedules to machine code: for calls that bring arrays along, or to arrays for good.
 
-Steps that have a C form make segments, each one call; what has none, and products that BLAS does
-better, are Python steps between them, written as the NumPy backend writes them. Updates are written
-by the last segment. Knows schedules, plans and arrays; how code becomes a library is told to it.
+Knows schedules, plans and arrays; how a schedule is driven is for the emitter.
 """
 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
 
 from ...ir.cell import Cell
-from ...ir.compute import concrete_attrs
 from ...ir.op import Array
 from ...schedule.buffers import Kind, Plan, plan as make_plan
 from ...schedule.fuse import fuse
-from ...schedule.kernel import kernel_of
-from ...schedule.steps import Schedule, Step
+from ...schedule.steps import Schedule, Section, Step
 from ..executable import Executable
-from ..numpy import NumpyEmitter
 from ..source import Line
-from .cache import library
-from .loops import kernel_function
-from .moves import move_function
-from .products import product_function
-from .text import Function, Layout, literal
+from .emitter import HEAD, SegmentEmitter
+from .text import Layout
 from .toolchain import CompilerError, Toolchain, find_toolchain
-from .unit import NOT_FIT, Unit, comment
+from .unit import comment
 
-__all__ = ["bind"]
-
-_HEAD = object.__basicsize__
-# Less memory than this is gone through in about 20 us.
-_SHORT_BYTES = 1 << 18
+__all__ = ["bind", "bind_arrays"]
 
 
 def bind(schedule: Schedule, plan: Plan, cells: Sequence[Cell]) -> Executable:
@@ -43,315 +31,98 @@ def bind(schedule: Schedule, plan: Plan, cells: Sequence[Cell]) -> Executable:
 
     Raises CompilerError where there is no machine code to be had.
     """
+    fused, placed, toolchain = _prepared(schedule, plan)
+    return SegmentEmitter(fused, placed, cells, toolchain).executable()
+
+
+def bind_arrays(
+    schedule: Schedule,
+    plan: Plan,
+    cells: Sequence[Cell],
+    feeds: Mapping[int, Array],
+    outputs: Sequence[Array],
+) -> tuple[Callable[[], object], Executable, list[Step]]:
+    """Bind a schedule to arrays for its feeds and outputs, which it reads and fills in each run.
+
+    Gives what runs it, as long as the executable is there too, and the steps that it leaves to
+    Python. Raises CompilerError where there is no machine code to be had.
+    """
+    fused, placed, toolchain = _prepared(schedule, plan)
+    emitter = _ArrayEmitter(fused, placed, cells, toolchain, feeds, outputs)
+    executable = emitter.executable()
+    run: Callable[[], object] = executable.sections["run"]
+    if emitter.is_one_call:
+        segment = emitter.namespace["segment_0"]
+        # It can't fail, so it has nothing to say.
+        segment.restype = None
+        run = partial(segment, emitter.namespace["table"])
+    return run, executable, emitter.python_steps
+
+
+def _prepared(schedule: Schedule, plan: Plan) -> tuple[Schedule, Plan, Toolchain]:
     if not _is_known_layout():
         raise CompilerError("this interpreter's arrays don't lie in memory as NumPy's do elsewhere")
     toolchain = find_toolchain()
     fused = fuse(schedule, plan)
     # Kernels write cells themselves only where all memory is planned.
     is_planned = None not in plan.shapes
-    placed = make_plan(fused, plan.lengths, feeds_apart=is_planned)
-    return _Emitter(fused, placed, cells, toolchain).executable()
+    return fused, make_plan(fused, plan.lengths, feeds_apart=is_planned), toolchain
 
 
 def _is_known_layout() -> bool:
     """Whether the address in an array's head is where the compiled code reads it."""
     array = np.zeros(3)
-    found = ctypes.c_void_p.from_address(id(array) + _HEAD).value
-    flags = ctypes.c_int.from_address(id(array) + _HEAD + 48).value
+    found = ctypes.c_void_p.from_address(id(array) + HEAD).value
+    flags = ctypes.c_int.from_address(id(array) + HEAD + 48).value
     return found == array.ctypes.data and flags & 0x501 == 0x501
 
 
-def _copied(array: Array) -> Array:
-    return np.array(array, order="C", copy=True)
-
-
-def _fail(
-    schedule: Schedule, plan: Plan, bound: dict[int, Array], index: int, brought: dict[int, Array]
-) -> None:
-    """Run a step that failed in C once more on NumPy, which says why."""
-    arrays = {**bound, **brought}
-    step = schedule.steps[index]
-    for view in (earlier for earlier in schedule.steps[:index] if earlier.is_view):
-        if view.reads[0] in arrays:
-            attrs = concrete_attrs(view.attrs, plan.lengths)
-            arrays[view.writes[0]] = view.op.kernel(arrays[view.reads[0]], **attrs)
-    (number,) = step.writes
-    out = np.empty(plan.shapes[number] or (), schedule.specs[number].dtype)
-    operands = [arrays[read] for read in step.reads]
-    step.op.kernel(*operands, out=out, **concrete_attrs(step.attrs, plan.lengths))
-
-
-class _Emitter(NumpyEmitter):
-    """Writes segments, and the steps between them."""
+class _ArrayEmitter(SegmentEmitter):
+    """Writes a run without arguments and results, over arrays that are always the same."""
 
     def __init__(
-        self, schedule: Schedule, plan: Plan, cells: Sequence[Cell], toolchain: Toolchain
+        self,
+        schedule: Schedule,
+        plan: Plan,
+        cells: Sequence[Cell],
+        toolchain: Toolchain,
+        feeds: Mapping[int, Array],
+        outputs: Sequence[Array],
     ) -> None:
-        super().__init__(schedule, plan, cells)
-        self.looped = False
-        self.toolchain = toolchain
-        self.unit = Unit(_HEAD, toolchain.vector_bytes)
-        self.bases: list[Array | None] = []
-        self.base_of: dict[int, int] = {}
-        self.shown: dict[int, Array] = {}
-        self.layouts: dict[int, Layout] = {}
-        self.literals: dict[int, str] = {}
-        self.segments: list[tuple[str, int]] = []
-        self.pending: list[str] = []
-        self.can_fail = False
-        """Whether something in the pending lines can."""
+        super().__init__(schedule, plan, cells, toolchain)
+        self.takes_feeds = False
+        self.given = dict(feeds)
+        self.copied: list[tuple[int, Array]] = []
+        """Values that are copied out at the end: those without axes have no output of their own."""
+        for number, array in zip(schedule.sections[0].outputs, outputs, strict=True):
+            if plan.storage[number].kind is Kind.OUTPUT and number not in self.given:
+                self.given[number] = array
+            else:
+                self.copied.append((number, array))
+        self.is_one_call = False
 
-    # Where values lie.
+    def _bind_leaves(self) -> None:
+        super()._bind_leaves()
+        for number, array in self.given.items():
+            self._bind(number, array)
 
-    def _bind_storage(self) -> None:
-        super()._bind_storage()
-        self.arena = self._arena_start()
-        for number in [*self.arrays, *self._handed_over()]:
-            self._show(number, self.arrays.get(number))
-        for index, step in enumerate(self.schedule.steps):
-            if step.is_view and step.reads[0] in self.shown:
-                if step.reads[0] in self.arrays:
-                    self._view_lines(step)
-                    self._show(step.writes[0], self.arrays.get(step.writes[0]))
-                else:
-                    attrs = concrete_attrs(step.attrs, self.plan.lengths)
-                    source = self.shown[step.reads[0]]
-                    self._show(step.writes[0], step.op.kernel(source, **attrs))
-            elif index in self.deferred:
-                for number in step.writes:
-                    self._show(number, self.arrays[self.plan.storage[number].base])
-            elif self._is_fixed(step):
-                self._compute_now(step)
-                self._show(step.writes[0], self.arrays[step.writes[0]])
-
-    def _arena_start(self) -> int:
-        for number, storage in enumerate(self.plan.storage):
-            if storage.kind is Kind.SLOT:
-                return self.arrays[number].ctypes.data - storage.offset
-        return 0
-
-    def _handed_over(self) -> list[int]:
-        """List the values whose arrays each call brings along."""
-        kinds = (Kind.FEED, Kind.OUTPUT)
-        storage = enumerate(self.plan.storage)
-        return [n for n, s in storage if s.kind in kinds and n not in self.arrays]
-
-    def _show(self, number: int, array: Array | None) -> None:
-        """Note where a value lies; for what a call brings, an array of its form stands."""
-        if array is None:
-            array = np.empty(self.plan.shapes[number] or (), self.schedule.specs[number].dtype)
-        self.shown[number] = array
-        if number in self.fixed and array.size == 1:
-            self.literals[number] = literal(array)
-        base, start = self._base(number)
-        offset = array.ctypes.data - start
-        strides = tuple(stride // array.itemsize for stride in array.strides)
-        self.layouts[number] = Layout(base, offset, array.shape, strides, array.dtype)
-
-    def _base(self, number: int) -> tuple[int, int]:
-        """Give the index of a value's base in the table, and its address for now."""
-        storage = self.plan.storage[number]
-        if storage.kind is Kind.VIEW:
-            return self._base(storage.base)
-        if storage.kind is Kind.SLOT and number not in self.fixed:
-            return self._entry(-1, None), self.arena
-        brought = number not in self.arrays
-        return (
-            self._entry(number, None if brought else self.arrays[number]),
-            self.shown[number].ctypes.data,
-        )
-
-    def _entry(self, key: int, array: Array | None) -> int:
-        if key not in self.base_of:
-            self.base_of[key] = len(self.bases)
-            self.bases.append(array)
-        return self.base_of[key]
-
-    # What is written.
-
-    def executable(self) -> Executable:
-        """Write the section and the unit, compile both, and fill the table."""
-        executable = super().executable()
-        # What a call brings along was here for its form alone.
-        self.shown.clear()
-        if self.segments:
-            executable.source += "\n" + self.unit.code
-        return executable
-
-    def _write_sections(self) -> dict[str, str]:
-        functions = super()._write_sections()
-        if not self.segments:
-            return functions
-        built = library(self.unit.text, self.toolchain)
-        table = np.zeros(len(self.bases), np.uintp)
-        for i, array in enumerate(self.bases):
-            table[i] = 0 if array is None else array.ctypes.data
-        if -1 in self.base_of:
-            table[self.base_of[-1]] = self.arena
-        # The calls know addresses only; what these belong to must stay.
-        self.namespace["held"] = (table, self.bases)
-        self.namespace["table"] = table.ctypes.data
-        self.namespace["copied"] = _copied
-        functions_of = built.held if self._is_short() else built.free
-        for name, count in self.segments:
-            segment = getattr(functions_of, name)
-            segment.argtypes = (ctypes.c_void_p,) * (1 + count)
-            self.namespace[name] = segment
-        return functions
-
-    def _is_short(self) -> bool:
-        """Whether a call is over before another thread could make use of the interpreter."""
-        touched = sum(self.plan.bytes_of(self.schedule, n) for n in range(len(self.plan.storage)))
-        return touched < _SHORT_BYTES
+    def _write_section(self, section: Section, start: int, is_last: bool) -> None:
+        lines = [*self._body(start, section.stop), *self._commit_lines()]
+        self.is_one_call = len(lines) == len(self.segments) == 1 and not self.schedule.updates
+        self._function(section.name, "", lines or [("pass", None)])
 
     def _body(self, start: int, stop: int) -> list[Line]:
-        body: list[Line] = []
-        functions = {index: self._function_of(index) for index in range(start, stop)}
-        seen = self._seen_by_python(functions)
-        for index, function in functions.items():
-            step = self.schedule.steps[index]
-            if index in self.deferred or self._is_known(step):
-                continue
-            if step.is_view:
-                if step.writes[0] in seen:
-                    body += self._view_lines(step)
-            elif function is not None:
-                self.pending += self.unit.call(function, self.layouts, self._said(step), index)
-                self.can_fail |= function.can_fail
+        body = super()._body(start, stop)
+        for number, array in self.copied:
+            if number in self.layouts:
+                source = self.layouts[number]
+                base = self._entry(-2 - number, array)
+                to = self.unit.address(
+                    Layout(base, 0, array.shape, (1,) * array.ndim, array.dtype), True
+                )
+                origin = self.unit.address(source, False)
+                self.pending += [comment("result"), f"memmove({to}, {origin}, {array.nbytes});"]
             else:
-                body += [*self._segment_lines(), *self._step_lines(step)]
+                target = self._named(array, "result")
+                body += [*self._segment_lines(), (f"{target}[...] = {self.names[number]}", None)]
         return body
-
-    def _is_known(self, step: Step) -> bool:
-        return not step.is_view and step.writes[0] in self.fixed
-
-    def _function_of(self, index: int) -> Function | None:
-        """Write a step as a C function; None where it has no form, or memory that isn't planned."""
-        step = self.schedule.steps[index]
-        if step.is_view or any(
-            number not in self.layouts for number in (*step.reads, *step.writes)
-        ):
-            return None
-        kernel = kernel_of(step)
-        if kernel is not None:
-            return kernel_function(kernel, self.layouts, self.literals)
-        if step.op.name == "matmul":
-            return product_function(step, self.layouts, self.toolchain.vector_bytes)
-        return move_function(step, concrete_attrs(step.attrs, self.plan.lengths), self.layouts)
-
-    def _seen_by_python(self, functions: dict[int, Function | None]) -> set[int]:
-        """List the values that Python steps read, and what is handed out, with what they show."""
-        steps = self.schedule.steps
-        seen = {
-            number
-            for index, function in functions.items()
-            if function is None and not steps[index].is_view
-            for number in steps[index].reads
-        }
-        seen.update(n for section in self.schedule.sections for n in section.outputs)
-        seen.update(number for _, number in self.schedule.updates)
-        for step in reversed(steps):
-            if step.is_view and step.writes[0] in seen:
-                seen.add(step.reads[0])
-        return seen
-
-    def _said(self, step: Step) -> str:
-        kernel = kernel_of(step)
-        names = [step.op.name] if kernel is None else [s.step.op.name for s in kernel.statements]
-        what = (
-            ", ".join(names) if len(names) <= 6 else f"{', '.join(names[:5])}, ... ({len(names)})"
-        )
-        where = "" if step.note.line is None else f", {step.note.line}"
-        return f"{what}: {step.note.label}{where}"
-
-    def _segment_lines(self) -> list[Line]:
-        """End the segment that is being gathered, and call it."""
-        if not self.pending:
-            return []
-        name = f"segment_{len(self.segments)}"
-        feeds: list[int] = []
-        outputs: list[int] = []
-        if not self.segments:
-            handed = [number for number in self._handed_over() if number in self.base_of]
-            feeds = [n for n in handed if self.plan.storage[n].kind is Kind.FEED]
-            outputs = [n for n in handed if self.plan.storage[n].kind is Kind.OUTPUT]
-        self.unit.segment(
-            name,
-            self.pending,
-            [self.base_of[n] for n in feeds],
-            [self.base_of[n] for n in outputs],
-            self._guarded(feeds),
-        )
-        self.pending = []
-        self.segments.append((name, len(feeds) + len(outputs)))
-        arguments = "".join(f", id({self.names[n]})" for n in (*feeds, *outputs))
-        call = f"{name}(table{arguments})"
-        can_fail, self.can_fail = self.can_fail, False
-        if not feeds and not can_fail:
-            return [(call, None)]
-        lines: list[Line] = [(f"index = {call} - 1", None)]
-        if feeds:
-            copies = "; ".join(f"{self.names[n]} = copied({self.names[n]})" for n in feeds)
-            lines += [
-                (f"if index == {NOT_FIT - 1}:", None),
-                (f"    {copies}", None),
-                (f"    index = {call} - 1", None),
-            ]
-        if can_fail:
-            self.namespace["fail"] = partial(_fail, self.schedule, self.plan, self.arrays)
-            known = ", ".join(f"{n}: {self.names[n]}" for n in self._brought())
-            lines.append((f"if index >= 0: fail(index, {{{known}}})", None))
-        return lines
-
-    def _brought(self) -> list[int]:
-        return [n for n in self._handed_over() if n in self.names]
-
-    def _guarded(self, feeds: Sequence[int]) -> list[tuple[int, int, int, int]]:
-        """Pair feeds with the cells that segments write, with the sizes of both."""
-        cells = {self.schedule.cells[cell] for cell, _ in self.schedule.updates}
-        return [
-            (self.base_of[feed], self.shown[feed].nbytes, self.base_of[cell], array.nbytes)
-            for feed in feeds
-            for cell in sorted(cells)
-            if (array := self.arrays[cell]).nbytes and self.shown[feed].nbytes
-        ]
-
-    def _commit_lines(self) -> list[Line]:
-        """Write the updates: versions first, then all of them in one call."""
-        # What can fail must be over before.
-        before = self._segment_lines() if self.can_fail else []
-        direct = {cell for cell, _ in self.plan.direct}
-        for index in dict.fromkeys(index for _, index in self.plan.direct):
-            function = self._function_of(index)
-            assert function is not None, "what is written directly has its memory planned"
-            note = self._said(self.schedule.steps[index])
-            self.pending += self.unit.call(function, self.layouts, note, index)
-        lines = before
-        left: list[str] = []
-        for cell, number in self.schedule.updates:
-            lines.append((f"{self._named(self.cells[cell], 'cell')}.version += 1", None))
-            if cell not in direct and not self._is_copied_in(cell, number):
-                self.namespace["partial"] = partial
-                target = self.names[self.schedule.cells[cell]]
-                left.append(f"partial({target}.__setitem__, ..., {self.names[number]}), ")
-        if not left:
-            return [*lines, *self._segment_lines()]
-        if self.pending and self.segments:
-            ((call, _),) = self._segment_lines()
-            left.append(f"partial({call.replace('(', ', ', 1)}, ")
-        else:
-            lines += self._segment_lines()
-        self.namespace["call"] = partial.__call__
-        return [*lines, (f"deque(map(call, ({''.join(left)})), 0)", None)]
-
-    def _is_copied_in(self, cell: int, number: int) -> bool:
-        """Copy a new value into its cell, where both lie in one piece."""
-        target, source = self.layouts[self.schedule.cells[cell]], self.layouts.get(number)
-        if source is None or source.dtype != target.dtype or source.shape != target.shape:
-            return False
-        if not (source.is_contiguous and target.is_contiguous):
-            return False
-        size = self.shown[number].nbytes
-        to, origin = self.unit.address(target, True), self.unit.address(source, False)
-        self.pending += [comment("update"), f"memmove({to}, {origin}, {size});"]
-        return True
