@@ -33,6 +33,7 @@ from .schedule.buffers import Plan, plan
 from .schedule.lower import lower
 from .schedule.steps import Schedule
 from .spec import format_shape
+from .twin import Twin
 
 __all__ = ["BACKENDS", "PLANS_KEPT", "Program", "compile"]
 
@@ -48,6 +49,7 @@ def compile(
     train: bool | None = None,
     name: str | None = None,
     backend: str | None = None,
+    check: bool = False,
 ) -> Program:
     """Compile nodes into a program that is called with feeds by name.
 
@@ -66,6 +68,10 @@ def compile(
         What runs it: ``"numpy"``, ``"c"`` (compiled, from the first call on) or ``"auto"``, which
         begins on NumPy and moves to C after as many calls as make compiling worth it. By default
         what the environment variable ``LAZYGRAD_BACKEND`` says, else ``"auto"``.
+    check
+        Whether every call is also computed node by node, as the graph was written, and compared:
+        slow, and for finding out whether a wrong result is lazygrad's fault. Where more than
+        rounding differs, MiscompileError names the first node, and no state is changed.
 
     Raises
     ------
@@ -79,7 +85,7 @@ def compile(
     >>> double(x=[1.0, 2.0])
     {'sum': np.float64(6.0)}
     """
-    return Program(outputs, updates, train, name, backend)
+    return Program(outputs, updates, train, name, backend, check)
 
 
 class Program:
@@ -92,6 +98,7 @@ class Program:
         train: bool | None,
         name: str | None,
         backend: str | None = None,
+        check: bool = False,
     ) -> None:
         self.name = name
         self.backend = checked_backend(backend)
@@ -119,6 +126,8 @@ class Program:
         self._fed = lowered.placeholders
         self._cells = [node.cell for node in lowered.variables if node.cell is not None]
         self._lengths = _named_lengths(self.schedule)
+        written = [node.cell for node in updated if node.cell is not None]
+        self._twin = Twin(settled, written, self._cells) if check else None
         self._forget_plans()
         _programs.add(self)
 
@@ -147,12 +156,27 @@ class Program:
             entry: Entry = self._entry  # type: ignore[assignment]
             if entry.left is not None:
                 self._count(entry)
+            if self._twin is not None:
+                return self._structure(self._compared(self._twin, feeds))
             try:
                 results = self._run(*arguments)  # type: ignore[misc]
             except Exception as error:
                 failure = entry.executable.failure(error)
                 raise failure from failure.__cause__
         return self._structure(results)
+
+    def _compared(self, twin: Twin, feeds: Mapping[str, object]) -> tuple[Any, ...]:
+        """Run once, beside the twin."""
+        read, lengths = self._read(feeds)
+        arguments = tuple(read[str(node.name)] for node in self._fed)
+
+        def compiled(nodes: Sequence[Value]) -> Sequence[Any]:
+            program = Program(list(nodes), (), self.train, None, self.backend)
+            needed = {str(node.name) for node in program._fed}
+            results: Sequence[Any] = program(**{name: read[name] for name in needed})
+            return results
+
+        return twin.check(read, lengths, lambda: self._run(*arguments), compiled)  # type: ignore[misc]
 
     def _enter(self, feeds: Mapping[str, object]) -> tuple[Array, ...]:
         """Check feeds in full, and switch to the plan for their lengths."""
@@ -373,7 +397,15 @@ class Program:
             return find_nan(self.optimized, read, lengths, nan, inf)
 
     def __reduce__(self) -> Any:
-        return Program, (self._outputs, self._updates, self.train, self.name, self.backend)
+        check = self._twin is not None
+        return Program, (
+            self._outputs,
+            self._updates,
+            self.train,
+            self.name,
+            self.backend,
+            check,
+        )
 
     def __repr__(self) -> str:
         feeds = ", ".join(f"{node.name}: {node.spec}" for node in self._fed)

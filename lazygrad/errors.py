@@ -20,6 +20,7 @@ The tree, with what each is for and the built-in exception that it also is:
     ├── CheckpointError            a file that can't be loaded into a model    (a ValueError)
     ├── NonFiniteError             training came to NaN or infinity            (an ArithmeticError)
     ├── OperationError             an operation failed while running           (a RuntimeError)
+    ├── MiscompileError            a compiled program differs from its graph   (an AssertionError)
     └── GradientCheckError         a derivative disagrees with its check       (an AssertionError)
 
     BackendWarning                 the backend asked for can't be used         (a UserWarning)
@@ -44,6 +45,7 @@ __all__ = [
     "GradientCheckError",
     "GraphError",
     "LazygradError",
+    "MiscompileError",
     "MissingFeedError",
     "MissingFeedWarning",
     "ModeError",
@@ -137,6 +139,10 @@ class NonFiniteError(LazygradError, ArithmeticError):
 
 class OperationError(LazygradError, RuntimeError):
     """An operation failed while the graph was running."""
+
+
+class MiscompileError(LazygradError, AssertionError):
+    """A compiled program gave something else than its graph, computed node by node."""
 
 
 class GradientCheckError(LazygradError, AssertionError):

@@ -25,6 +25,7 @@ FLOORS = {
     "schedule": 4,
     "backends": 5,
     "bound": 6,
+    "twin": 6,
     "feeds": 6,
     "executors": 6,
     "report": 6,

@@ -36,7 +36,7 @@ from .source import (
     needs_data_length,
 )
 
-__all__ = ["StepEmitter"]
+__all__ = ["StepEmitter", "aligned"]
 
 # Larger results are computed in each call, in their slots, and not kept beside them.
 _FIXED_ELEMENTS = 4096
@@ -44,7 +44,8 @@ _FIXED_ELEMENTS = 4096
 _serial = count()
 
 
-def _aligned(size: int) -> Array:
+def aligned(size: int) -> Array:
+    """Give so many bytes, at an address that suits vectors."""
     block = np.empty(size + ALIGNMENT, np.uint8)
     start = -block.ctypes.data % ALIGNMENT
     return block[start : start + size]
@@ -117,7 +118,7 @@ class StepEmitter(ABC):
 
     def _bind_storage(self) -> None:
         schedule, plan = self.schedule, self.plan
-        arena = _aligned(plan.arena_bytes)
+        arena = aligned(plan.arena_bytes)
         for cell, number in zip(self.cells, schedule.cells, strict=True):
             self._bind(number, cell.array)
         for number, array in schedule.constants:

@@ -19,6 +19,7 @@ from ...schedule.steps import Schedule, Section, Step
 from ..executable import Executable
 from ..source import Line
 from .emitter import HEAD, SegmentEmitter
+from .scans import loop_function
 from .text import Layout
 from .toolchain import CompilerError, Toolchain, find_toolchain
 from .unit import comment
@@ -32,7 +33,7 @@ def bind(schedule: Schedule, plan: Plan, cells: Sequence[Cell]) -> Executable:
     Raises CompilerError where there is no machine code to be had.
     """
     fused, placed, toolchain = _prepared(schedule, plan)
-    return SegmentEmitter(fused, placed, cells, toolchain).executable()
+    return SegmentEmitter(fused, placed, cells, toolchain, loop_function).executable()
 
 
 def bind_arrays(
@@ -89,7 +90,7 @@ class _ArrayEmitter(SegmentEmitter):
         feeds: Mapping[int, Array],
         outputs: Sequence[Array],
     ) -> None:
-        super().__init__(schedule, plan, cells, toolchain)
+        super().__init__(schedule, plan, cells, toolchain, loop_function)
         self.takes_feeds = False
         self.given = dict(feeds)
         self.copied: list[tuple[int, Array]] = []

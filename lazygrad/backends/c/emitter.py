@@ -8,17 +8,19 @@ are written by the last segment. Knows schedules, plans and arrays.
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TypeAlias
 
 import numpy as np
 
 from ...ir.cell import Cell
 from ...ir.compute import concrete_attrs
-from ...ir.op import Array
+from ...ir.op import Array, Trait
 from ...schedule.buffers import Kind, Plan
 from ...schedule.kernel import kernel_of
 from ...schedule.steps import Schedule, Step
+from ..emitter import aligned
 from ..executable import Executable
 from ..numpy import NumpyEmitter
 from ..source import Line
@@ -30,7 +32,10 @@ from .text import Function, Layout, literal
 from .toolchain import Toolchain
 from .unit import NOT_FIT, Unit, comment
 
-__all__ = ["HEAD", "SegmentEmitter"]
+__all__ = ["HEAD", "SegmentEmitter", "WriteLoop"]
+
+WriteLoop: TypeAlias = "Callable[[Step, SegmentEmitter], Function | None]"
+"""Writes a loop as a function; its body has an emitter of its own."""
 
 HEAD = object.__basicsize__
 """Where the facts of an array begin in its object."""
@@ -53,25 +58,32 @@ def _fail(
         if view.reads[0] in arrays:
             attrs = concrete_attrs(view.attrs, plan.lengths)
             arrays[view.writes[0]] = view.op.kernel(arrays[view.reads[0]], **attrs)
-    (number,) = step.writes
-    out = np.empty(plan.shapes[number] or (), schedule.specs[number].dtype)
+    out = tuple(np.empty(plan.shapes[n] or (), schedule.specs[n].dtype) for n in step.writes)
     operands = [arrays[read] for read in step.reads]
-    step.op.kernel(*operands, out=out, **concrete_attrs(step.attrs, plan.lengths))
+    attrs = concrete_attrs(step.attrs, plan.lengths)
+    step.op.kernel(*operands, out=out if step.several else out[0], **attrs)
 
 
 class SegmentEmitter(NumpyEmitter):
     """Writes segments, and the steps between them."""
 
     def __init__(
-        self, schedule: Schedule, plan: Plan, cells: Sequence[Cell], toolchain: Toolchain
+        self,
+        schedule: Schedule,
+        plan: Plan,
+        cells: Sequence[Cell],
+        toolchain: Toolchain,
+        write_loop: WriteLoop,
     ) -> None:
         super().__init__(schedule, plan, cells)
+        self.write_loop = write_loop
         self.python_steps: list[Step] = []
         self.looped = False
         self.toolchain = toolchain
         self.unit = Unit(HEAD, toolchain.vector_bytes)
         self.bases: list[Array | None] = []
-        self.base_of: dict[int, int] = {}
+        self.base_of: dict[int, str] = {}
+        self.arena_bytes = plan.arena_bytes
         self.shown: dict[int, Array] = {}
         self.layouts: dict[int, Layout] = {}
         self.literals: dict[int, str] = {}
@@ -131,8 +143,8 @@ class SegmentEmitter(NumpyEmitter):
         strides = tuple(stride // array.itemsize for stride in array.strides)
         self.layouts[number] = Layout(base, offset, array.shape, strides, array.dtype)
 
-    def _base(self, number: int) -> tuple[int, int]:
-        """Give the index of a value's base in the table, and its address for now."""
+    def _base(self, number: int) -> tuple[str, int]:
+        """Give a value's base as C, and its address for now."""
         storage = self.plan.storage[number]
         if storage.kind is Kind.VIEW:
             return self._base(storage.base)
@@ -144,11 +156,17 @@ class SegmentEmitter(NumpyEmitter):
             self.shown[number].ctypes.data,
         )
 
-    def _entry(self, key: int, array: Array | None) -> int:
+    def _entry(self, key: int, array: Array | None) -> str:
+        """Give the entry of the table for what is known by a key."""
         if key not in self.base_of:
-            self.base_of[key] = len(self.bases)
+            self.base_of[key] = f"at[{len(self.bases)}]"
             self.bases.append(array)
         return self.base_of[key]
+
+    def held(self, memory: int | Array | None) -> str:
+        """Give an entry for memory of its own, of so many bytes, or for an array."""
+        self.bases.append(aligned(memory) if isinstance(memory, int) else memory)
+        return f"at[{len(self.bases) - 1}]"
 
     # What is written.
 
@@ -170,7 +188,7 @@ class SegmentEmitter(NumpyEmitter):
         for i, array in enumerate(self.bases):
             table[i] = 0 if array is None else array.ctypes.data
         if -1 in self.base_of:
-            table[self.base_of[-1]] = self.arena
+            table[int(self.base_of[-1][3:-1])] = self.arena
         # The calls know addresses only; what these belong to must stay.
         self.namespace["held"] = (table, self.bases)
         self.namespace["table"] = table.ctypes.data
@@ -221,6 +239,8 @@ class SegmentEmitter(NumpyEmitter):
             return kernel_function(kernel, self.layouts, self.literals)
         if step.op.name == "matmul":
             return product_function(step, self.layouts, self.toolchain.vector_bytes)
+        if Trait.LOOPS in step.op.traits:
+            return self.write_loop(step, self)
         return move_function(step, concrete_attrs(step.attrs, self.plan.lengths), self.layouts)
 
     def _seen_by_python(self, functions: dict[int, Function | None]) -> set[int]:
@@ -290,7 +310,7 @@ class SegmentEmitter(NumpyEmitter):
     def _brought(self) -> list[int]:
         return [n for n in self._handed_over() if n in self.names]
 
-    def _guarded(self, feeds: Sequence[int]) -> list[tuple[int, int, int, int]]:
+    def _guarded(self, feeds: Sequence[int]) -> list[tuple[str, int, str, int]]:
         """Pair feeds with the cells that segments write, with the sizes of both."""
         cells = {self.schedule.cells[cell] for cell, _ in self.schedule.updates}
         return [

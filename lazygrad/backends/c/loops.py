@@ -167,7 +167,7 @@ class _Writer:
 
     def _name_pointers(self) -> None:
         """Give values at the same place the same pointer, since no other may look there."""
-        places: dict[tuple[int, int, DType], list[_Access]] = {}
+        places: dict[tuple[str, int, DType], list[_Access]] = {}
         for access in self.accesses.values():
             layout = self.layouts[access.number]
             places.setdefault((layout.base, layout.offset, layout.dtype), []).append(access)

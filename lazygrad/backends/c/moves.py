@@ -18,7 +18,7 @@ from ...ops.slices import python_index
 from ...schedule.steps import Step
 from .text import Function, Layout, c_type, indented, summed
 
-__all__ = ["move_function"]
+__all__ = ["copy_lines", "move_function"]
 
 _Layouts: TypeAlias = "Sequence[Layout]"
 
@@ -150,7 +150,7 @@ def _scatter_add(layouts: _Layouts, attrs: Attrs) -> _Text | None:
     names = _names(len(shape))
     picked = [*names[:place], "k", *names[place + len(index.shape) :]]
     rest = f"p2[{_at(out, picked)}] += p0[{_at(_spread(x, shape), names)}];"
-    whole = Layout(0, 0, shape, (0,) * len(shape), out.dtype)
+    whole = Layout("", 0, shape, (0,) * len(shape), out.dtype)
     return _Text([filled, *_picking(whole, index, names, place, out.shape[place], rest)], True)
 
 
@@ -190,7 +190,7 @@ def _region(layout: Layout, cut: Callable[[Array], Array]) -> Layout:
     return Layout(layout.base, start, part.shape, strides, layout.dtype)
 
 
-def _copy(source: Layout, target: Layout, origin: str, pointer: str) -> list[str]:
+def copy_lines(source: Layout, target: Layout, origin: str, pointer: str) -> list[str]:
     """Write the copy of a value into a part, element by element with the loops of its shape."""
     shape = target.shape
     names = _names(len(shape))
@@ -205,7 +205,7 @@ def _unslice(layouts: _Layouts, attrs: Attrs) -> _Text | None:
     if filled is None:
         return None
     region = _region(out, lambda probe: probe[python_index(attrs["index"], out.shape)])
-    return _Text([filled, *_copy(x, region, "p0", "p1")])
+    return _Text([filled, *copy_lines(x, region, "p0", "p1")])
 
 
 def _concatenate(layouts: _Layouts, attrs: Attrs) -> _Text | None:
@@ -215,7 +215,7 @@ def _concatenate(layouts: _Layouts, attrs: Attrs) -> _Text | None:
     for i, part in enumerate(parts):
         cut = (*(slice(None),) * axis, slice(start, start + part.shape[axis]))
         region = _region(out, lambda probe, cut=cut: probe[cut])  # type: ignore[misc]
-        lines += _copy(part, region, f"p{i}", f"p{len(parts)}")
+        lines += copy_lines(part, region, f"p{i}", f"p{len(parts)}")
         start += part.shape[axis]
     return _Text(lines)
 
@@ -229,7 +229,7 @@ def _pad(layouts: _Layouts, attrs: Attrs) -> _Text | None:
         return None
     pairs = zip(attrs["widths"], x.shape, strict=True)
     cut = tuple(slice(before, before + length) for (before, _), length in pairs)
-    return _Text([filled, *_copy(x, _region(out, lambda probe: probe[cut]), "p0", "p1")])
+    return _Text([filled, *copy_lines(x, _region(out, lambda probe: probe[cut]), "p0", "p1")])
 
 
 _WRITERS: dict[str, Callable[[_Layouts, Attrs], _Text | None]] = {

@@ -18,12 +18,12 @@ _FLOATS = {4: "float", 8: "double"}
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where a value lies: a base of the program's table, an offset in bytes, strides in elements.
+    """Where a value lies: an address as C, an offset in bytes from it, strides in elements.
 
     Two values at the same place, so one written over the other, have equal `base` and `offset`.
     """
 
-    base: int
+    base: str
     offset: int
     shape: tuple[int, ...]
     strides: tuple[int, ...]
@@ -45,7 +45,8 @@ class Function:
     """A C function over pointers: the text without its name, and what it is called on.
 
     `arguments` pairs each value with whether it is written; `reductions` are operations and
-    element types that its loops reduce by. A function that *can fail* returns 1 where it does.
+    element types that its loops reduce by. A function that *can fail* returns 1 where it
+    does; one that *takes the table* has it as its first parameter, named `at`.
     """
 
     parameters: str
@@ -54,6 +55,7 @@ class Function:
     reductions: frozenset[tuple[Op, DType]] = frozenset()
     attributes: str = ""
     can_fail: bool = False
+    takes_table: bool = False
 
 
 def c_type(dtype: DType) -> str:

@@ -80,14 +80,16 @@ class Unit:
         """
         body = f"{function.body}\n    return 0;" if function.can_fail else function.body
         result = "int " if function.can_fail else "void "
-        key = (function.attributes + result, function.parameters, body)
+        table = "char **at, " if function.takes_table else ""
+        key = (function.attributes + result, table + function.parameters, body)
         name = self._texts.setdefault(key, f"kernel_{len(self._texts)}")
         for reduction in sorted(function.reductions, key=lambda r: (r[0].name, r[1].char)):
             self._reductions[reduction] = None
         arguments = [
             self.address(layouts[number], is_written) for number, is_written in function.arguments
         ]
-        call = f"{name}({', '.join(arguments)})"
+        table = "at, " if function.takes_table else ""
+        call = f"{name}({table}{', '.join(arguments)})"
         return [
             comment(note),
             f"if ({call}) return {step + 1};" if function.can_fail else f"{call};",
@@ -97,26 +99,27 @@ class Unit:
         """Write where a value lies."""
         const = "" if is_written else "const "
         offset = f" + {layout.offset}" if layout.offset else ""
-        return f"({const}{c_type(layout.dtype)} *)(at[{layout.base}]{offset})"
+        return f"({const}{c_type(layout.dtype)} *)({layout.base}{offset})"
 
     def segment(
         self,
         name: str,
         lines: Sequence[str],
-        feeds: Sequence[int] = (),
-        outputs: Sequence[int] = (),
-        guarded: Sequence[tuple[int, int, int, int]] = (),
+        feeds: Sequence[str] = (),
+        outputs: Sequence[str] = (),
+        guarded: Sequence[tuple[str, int, str, int]] = (),
     ) -> None:
         """Add a segment, which takes the arrays whose bases are *feeds* and *outputs*.
 
-        *guarded* pairs feeds and cells, as base and bytes each, that must not share memory.
+        *guarded* pairs feeds and cells, as base and bytes each, that must not share memory. Bases
+        are entries of the table.
         """
-        taken = [*feeds, *outputs]
-        parameters = ", ".join(["char **at", *(f"const array *a{base}" for base in taken)])
-        checks = [f"!fits(a{base})" for base in feeds]
-        checks += [f"!apart(a{feed}->data, {m}, at[{cell}], {n})" for feed, m, cell, n in guarded]
+        taken = {base: f"a{i}" for i, base in enumerate((*feeds, *outputs))}
+        parameters = ", ".join(["char **at", *(f"const array *{name}" for name in taken.values())])
+        checks = [f"!fits({taken[base]})" for base in feeds]
+        checks += [f"!apart({taken[feed]}->data, {m}, {cell}, {n})" for feed, m, cell, n in guarded]
         entry = [f"if ({' || '.join(checks)}) return {NOT_FIT};"] if checks else []
-        entry += [f"at[{base}] = a{base}->data;" for base in taken]
+        entry += [f"{base} = {name}->data;" for base, name in taken.items()]
         body = "\n".join(indented([*entry, *lines, "return 0;"]))
         self._segments.append(f"int {name}({parameters}) {{\n{body}\n}}")
 
