@@ -31,6 +31,7 @@ from .products import product_function
 from .text import Function, Layout, literal
 from .toolchain import Toolchain
 from .unit import NOT_FIT, Unit, comment
+from .windows import window_function
 
 __all__ = ["HEAD", "SegmentEmitter", "WriteLoop"]
 
@@ -241,7 +242,10 @@ class SegmentEmitter(NumpyEmitter):
             return product_function(step, self.layouts, self.toolchain.vector_bytes)
         if Trait.LOOPS in step.op.traits:
             return self.write_loop(step, self)
-        return move_function(step, concrete_attrs(step.attrs, self.plan.lengths), self.layouts)
+        attrs = concrete_attrs(step.attrs, self.plan.lengths)
+        return move_function(step, attrs, self.layouts) or window_function(
+            step, attrs, self.layouts
+        )
 
     def _seen_by_python(self, functions: dict[int, Function | None]) -> set[int]:
         """List the values that Python steps read, and what is handed out, with what they show."""

@@ -1,0 +1,155 @@
+"""Steps over patches of a flat axis, as C: their largest elements, their sums, and both transposes.
+
+A patch is reached by steps along the last axis: outer levels lead to the patch, inner ones to the
+places within it. Knows layouts and levels; knows nothing of images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
+
+from ...ir.op import Attrs
+from ...schedule.steps import Step
+from .text import Function, Layout, c_type, indented, summed
+
+__all__ = ["window_function"]
+
+_Levels: TypeAlias = "Sequence[tuple[int, int]]"
+_Layouts: TypeAlias = "Sequence[Layout]"
+
+
+def window_function(step: Step, attrs: Attrs, layouts: Mapping[int, Layout]) -> Function | None:
+    """Write a step over patches; None where it is none."""
+    write = _WRITERS.get(step.op.name)
+    if write is None:
+        return None
+    numbers = (*step.reads, *step.writes)
+    given = [layouts[number] for number in numbers]
+    if any(0 in layout.shape for layout in given) or given[-1].dtype.kind != "f":
+        return None
+    if any(layout.dtype != given[-1].dtype for layout in given) or not given[-1].is_contiguous:
+        return None
+    kind = c_type(given[-1].dtype)
+    parameters = [f"const {kind} *restrict p{i}" for i in range(len(step.reads))]
+    parameters.append(f"{kind} *restrict p{len(step.reads)}")
+    arguments = (*((number, False) for number in step.reads), (step.writes[0], True))
+    lines = write(given, attrs["inner"], attrs["outer"], kind)
+    return Function(", ".join(parameters), "\n".join(indented(lines)), arguments)
+
+
+def _loop(name: str, length: int) -> str:
+    return f"for (int64_t {name} = 0; {name} < {length}; {name}++) {{"
+
+
+def _nested(prefix: str, lengths: Sequence[int], inside: list[str]) -> list[str]:
+    """Put loops around lines; their variables are a prefix and a number."""
+    for axis, length in reversed(list(enumerate(lengths))):
+        inside = [_loop(f"{prefix}{axis}", length), *indented(inside), "}"]
+    return inside
+
+
+def _lengths(levels: _Levels) -> list[int]:
+    return [length for length, _ in levels]
+
+
+def _along(prefix: str, levels: _Levels, step: int) -> str:
+    """Write how far levels lead along an axis whose neighbours are *step* apart."""
+    names = [f"{prefix}{axis}" for axis in range(len(levels))]
+    return summed([gap * step for _, gap in levels], names)
+
+
+def _start(layout: Layout, axes: int) -> str:
+    """Write where the row of the leading axes begins."""
+    return summed(layout.strides[:axes], [f"n{axis}" for axis in range(axes)])
+
+
+def _place(layout: Layout, axes: int, prefixes: Sequence[tuple[str, int]]) -> str:
+    """Write the index of an element whose further axes have variables of their own."""
+    names = [f"n{axis}" for axis in range(axes)]
+    for prefix, count in prefixes:
+        names += [f"{prefix}{axis}" for axis in range(count)]
+    return summed(layout.strides, names)
+
+
+def _largest(x: Layout, pointer: str, axes: int, inner: _Levels, outer: _Levels) -> list[str]:
+    """Write the largest element of a patch, as the variable most; NaN where there is one."""
+    step = x.strides[-1]
+    head = f"{_start(x, axes)} + {_along('o', outer, step)}"
+    kind = c_type(x.dtype)
+    inside = [
+        f"const {kind} v = from[{_along('i', inner, step)}];",
+        "most = v > most || v != v ? v : most;",
+    ]
+    return [
+        f"const {kind} *from = {pointer} + {head};",
+        f"{kind} most = from[0];",
+        *_nested("i", _lengths(inner), inside),
+    ]
+
+
+def _max_patches(layouts: _Layouts, inner: _Levels, outer: _Levels, kind: str) -> list[str]:
+    x, out = layouts
+    axes = len(x.shape) - 1
+    inside = [
+        *_largest(x, "p0", axes, inner, outer),
+        f"p1[{_place(out, axes, [('o', len(outer))])}] = most;",
+    ]
+    return _nested("n", x.shape[:-1], _nested("o", _lengths(outer), inside))
+
+
+def _sum_patches(layouts: _Layouts, inner: _Levels, outer: _Levels, kind: str) -> list[str]:
+    x, out = layouts
+    axes, step = len(x.shape) - 1, x.strides[-1]
+    inside = [
+        f"const {kind} *from = p0 + {_start(x, axes)} + {_along('o', outer, step)};",
+        f"{kind} sum = 0;",
+        *_nested("i", _lengths(inner), [f"sum += from[{_along('i', inner, step)}];"]),
+        f"p1[{_place(out, axes, [('o', len(outer))])}] = sum;",
+    ]
+    return _nested("n", x.shape[:-1], _nested("o", _lengths(outer), inside))
+
+
+def _max_share(layouts: _Layouts, inner: _Levels, outer: _Levels, kind: str) -> list[str]:
+    g, x, out = layouts
+    axes, step = len(x.shape) - 1, x.strides[-1]
+    size = out.dtype.itemsize
+    for length in out.shape:
+        size *= length
+    place = _along("i", inner, step)
+    inside = [
+        *_largest(x, "p1", axes, inner, outer),
+        f"{kind} count = 0;",
+        *_nested("i", _lengths(inner), [f"count += from[{place}] == most;"]),
+        # Where the largest is NaN there is no place: the share is infinite, and NaN everywhere.
+        f"const {kind} share = p0[{_place(g, axes, [('o', len(outer))])}] / count;",
+        f"{kind} *to = p2 + {_start(out, axes)} + {_along('o', outer, 1)};",
+        *_nested(
+            "i",
+            _lengths(inner),
+            [f"to[{_along('i', inner, 1)}] += share * (from[{place}] == most);"],
+        ),
+    ]
+    loops = _nested("n", x.shape[:-1], _nested("o", _lengths(outer), inside))
+    return [f"memset(p2, 0, {size});", *loops]
+
+
+def _add_patches(layouts: _Layouts, inner: _Levels, outer: _Levels, kind: str) -> list[str]:
+    x, out = layouts
+    axes = len(out.shape) - 1
+    size = out.dtype.itemsize
+    for length in out.shape:
+        size *= length
+    source = _place(x, axes, [("i", len(inner)), ("o", len(outer))])
+    target = f"{_start(out, axes)} + {_along('i', inner, 1)} + {_along('o', outer, 1)}"
+    inside = _nested("o", _lengths(outer), [f"p1[{target}] += p0[{source}];"])
+    loops = _nested("n", out.shape[:-1], _nested("i", _lengths(inner), inside))
+    return [f"memset(p1, 0, {size});", *loops]
+
+
+_WRITERS: dict[str, Callable[[_Layouts, _Levels, _Levels, str], list[str]]] = {
+    "add_patches": _add_patches,
+    "max_patches": _max_patches,
+    "max_share": _max_share,
+    "sum_patches": _sum_patches,
+}
