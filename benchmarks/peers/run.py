@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from ..results import Row
-from . import formulas, perceptrons
+from . import formulas, networks, perceptrons
 from .contest import on_few_cores, run
 
 __all__ = ["PEERS", "run_peers"]
@@ -17,7 +17,7 @@ def run_peers(quick: bool) -> list[Row]:
     """Training steps and small programs against NumPy by hand, JAX and CasADi."""
     on_few_cores()
     rows = []
-    for contest in [*perceptrons.contests(), *formulas.contests()]:
+    for contest in [*perceptrons.contests(), *networks.contests(), *formulas.contests()]:
         print(f"  {contest.name}", file=sys.stderr, flush=True)
         rows.append(run(contest, PEERS, rounds=5 if quick else 21))
     return rows
