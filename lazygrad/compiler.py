@@ -330,6 +330,29 @@ class Program:
             for array, (shape, dtype), place in zip(given, facts, places, strict=True)
         ]
 
+    def calls(self) -> list[list[object]]:
+        """Give what decides which backend runs the next calls, as JSON can hold it.
+
+        For each set of lengths: the lengths, and after how many more calls C takes over.
+        """
+        with self._lock:
+            return self._executors.calls()
+
+    def restore_calls(self, calls: Sequence[Sequence[Any]]) -> None:
+        """Go on where `calls` was asked for: the same calls then give the same bits.
+
+        Raises ValueError or TypeError for what `calls` doesn't give.
+        """
+        pairs = []
+        for lengths, left in calls:
+            is_count = left is None or (type(left) is int and left >= 0)
+            if not is_count or not isinstance(lengths, Mapping):
+                raise ValueError(f"not the lengths and a count: {lengths!r:.60}, {left!r:.20}")
+            pairs.append(({str(name): int(length) for name, length in lengths.items()}, left))
+        with self._lock:
+            self._executors.restore(pairs)
+            self._door, self._entry, self._run = _closed, None, None
+
     @property
     def plans_made(self) -> int:
         """How many sets of lengths have been planned so far, those made again included."""

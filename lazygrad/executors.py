@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeAlias
 
 from .backends.executable import Executable
 from .backends.numpy import bind
@@ -38,6 +38,8 @@ _MOST_PROMOTED = 4
 
 _said: set[str] = set()
 
+_Key: TypeAlias = "tuple[tuple[str, int], ...]"
+
 
 def checked_backend(asked: str | None) -> str:
     """Give the name of the backend that was asked for, or that the environment names."""
@@ -55,6 +57,7 @@ class Entry:
 
     executable: Executable
     left: int | None = None
+    promoted: bool = False
 
 
 class Executors:
@@ -77,7 +80,8 @@ class Executors:
         self.backend = backend
         self.made = 0
         self.promoted = 0
-        self._entries: OrderedDict[tuple[tuple[str, int], ...], Entry] = OrderedDict()
+        self._entries: OrderedDict[_Key, Entry] = OrderedDict()
+        self._known: dict[_Key, int | None] = {}
 
     def entry(self, lengths: Mapping[str, int]) -> Entry:
         """Give the entry for these lengths, made now or before."""
@@ -85,6 +89,8 @@ class Executors:
         entry = self._entries.get(key)
         if entry is None:
             entry = self._entries[key] = self._new(plan(self.schedule, lengths))
+            if entry.left is not None and key in self._known:
+                entry.left = self._known.pop(key)
             self.made += 1
             if len(self._entries) > PLANS_KEPT:
                 self._entries.popitem(last=False)
@@ -104,12 +110,26 @@ class Executors:
 
     def promote(self, entry: Entry) -> None:
         """Let a compiled executable take over, where there is one to be had."""
-        entry.left = None
+        entry.left, entry.promoted = None, True
         if self.promoted < _MOST_PROMOTED:
             self.promoted += 1
             # The schedule of a compiled executable is another one, with kernels.
             placed = plan(self.schedule, entry.executable.plan.lengths)
             entry.executable = self._compiled(placed) or entry.executable
+
+    def calls(self) -> list[list[object]]:
+        """Give, for each set of lengths, the calls that are left until machine code takes over.
+
+        None is never.
+        """
+        now = {key: 0 if e.promoted else e.left for key, e in self._entries.items()}
+        return [[dict(key), left] for key, left in {**self._known, **now}.items()]
+
+    def restore(self, calls: Sequence[tuple[Mapping[str, int], int | None]]) -> None:
+        """Go on counting where another run stopped, with new executables."""
+        self._known = {tuple(sorted(lengths.items())): left for lengths, left in calls}
+        self._entries.clear()
+        self.promoted = 0
 
     def _compiled(self, placed: Plan) -> Executable | None:
         native: Any = import_module(".backends.c", __package__)

@@ -216,3 +216,34 @@ def test_feeding_the_live_array_of_what_is_updated():
     before = row.data.copy()
     shifted(x=row.data[1:4])
     np.testing.assert_array_equal(row.data, before + np.tile(before[1:4], 2))
+
+
+@pytest.mark.usefixtures("_at_three")
+def test_calls_go_on_counting_where_they_were_noted():
+    x = np.ones((2, 3))
+    first = lg.compile(lg.exp(X).sum(), backend="auto")
+    first(x=x)
+    noted = first.calls()
+    assert noted == [[{"n": 2}, 1]]
+    second = lg.compile(lg.exp(X).sum(), backend="auto")
+    second.restore_calls(noted)
+    assert counted(second, x=x) == 2
+    third = lg.compile(lg.exp(X).sum(), backend="auto")
+    third.restore_calls(second.calls())
+    assert counted(third, x=x) == 1
+    assert counted(third, x=np.ones((5, 3))) == 3
+    for odd in ([[{"n": 2}, -1]], [[{"n": 2}, True]], [["n", 2]], [[1]], 7, [[{"n": "x"}, 1]]):
+        with pytest.raises((TypeError, ValueError)):
+            third.restore_calls(odd)
+    third(x=x)
+
+
+@pytest.mark.usefixtures("_at_three")
+def test_a_set_of_lengths_that_never_moves_stays_so():
+    program = lg.compile(lg.exp(X).sum(), backend="auto")
+    for n in range(1, 7):
+        counted(program, most=3, x=np.ones((n, 3)))
+    again = lg.compile(lg.exp(X).sum(), backend="auto")
+    again.restore_calls(program.calls())
+    moved = [counted(again, most=4, x=np.ones((n, 3))) for n in range(1, 7)]
+    assert moved == [1, 1, 1, 1, None, None]

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["Checkpoint", "Positioned", "Stateful", "load", "save"]
 
 _FORMAT = "lazygrad checkpoint"
-_VERSION = "1"
-_KEYS = frozenset({"format", "version", "step", "loader", "extra", "checksum"})
+_VERSION = "2"
+_KEYS = frozenset({"format", "version", "step", "loader", "extra", "calls", "checksum"})
 _DTYPES = {
     "BOOL": "bool",
     "I8": "int8",
@@ -102,7 +102,8 @@ def save(
     streams
         More random streams, by name or in an order that stays.
     program
-        All other variables of a training program, random streams among them.
+        All other variables of a training program, random streams among them, and the counts of
+        its calls, which decide when it moves to C.
     loader
         A data loader, for where it is in its data.
     step
@@ -131,6 +132,7 @@ def save(
         "step": str(step),
         "loader": _to_json("loader", None if loader is None else dict(loader.state())),
         "extra": _to_json("extra", extra),
+        "calls": _to_json("calls", None if program is None else program.calls()),
     }
     metadata["checksum"] = _checksum(metadata, arrays)
     with _written(os.path.realpath(path)) as temporary:
@@ -168,6 +170,7 @@ def load(
     metadata, arrays = _read(shown, variables, prefixes)
     position = _from_json(shown, metadata, "loader")
     extra = _from_json(shown, metadata, "extra")
+    calls = _from_json(shown, metadata, "calls")
     step = metadata["step"]
     if not (step.isascii() and step.isdigit() and len(step) < 20):
         raise CheckpointError(f"{shown}: the step is {step!r:.40}, not a count.")
@@ -178,6 +181,11 @@ def load(
             loader.restore(position)
         except (LazygradError, TypeError, ValueError) as error:
             raise CheckpointError(f"{shown}: {error}") from error
+    if program is not None and calls is not None:
+        try:
+            program.restore_calls(calls)
+        except (TypeError, ValueError) as error:
+            raise CheckpointError(f"{shown}: its counts of calls are damaged: {error}.") from error
     for name, variable in variables.items():
         variable.data = arrays[name]
     return Checkpoint(shown, int(step), extra)

@@ -193,6 +193,7 @@ class Run:
             "history": self.history.state(),
             "sums": self._sums.state(),
             "plateau": None if self._plateau is None else dict(self._plateau.state()),
+            "evaluations": self._evaluate.calls(),
         }
         save(
             path,
@@ -211,6 +212,7 @@ class Run:
         try:
             self.history.restore(saved.extra["history"])
             self._sums.restore(saved.extra["sums"])
+            self._evaluate.restore_calls(saved.extra["evaluations"])
             if self._plateau is not None:
                 self._plateau.restore(saved.extra["plateau"])
         except (AttributeError, KeyError, TypeError, ValueError) as error:

@@ -82,7 +82,9 @@ def product_function(
         lines = [f"const {kind} *a = p0, *b = p1;", f"{kind} *c = p2;", *lines]
     parameters = f"const {kind} *restrict p0, const {kind} *restrict p1, {kind} *restrict p2"
     arguments = ((step.reads[0], False), (step.reads[1], False), (step.writes[0], True))
-    return Function(parameters, "\n".join(indented(lines)), arguments, attributes="PRODUCT ")
+    return Function(
+        parameters, "\n".join(indented(["FUSED", *lines])), arguments, attributes="PRODUCT "
+    )
 
 
 def _stack(a: Layout, b: Layout, c: Layout) -> tuple[tuple[int, ...], Sequence[tuple[int, ...]]]:

@@ -56,8 +56,10 @@ typedef double double_vector
     __attribute__((vector_size({bytes}), aligned(8), may_alias));
 #if defined(__clang__)
 #define PRODUCT
+#define FUSED _Pragma("clang fp contract(fast)")
 #else
 #define PRODUCT __attribute__((optimize("fp-contract=fast")))
+#define FUSED
 #endif"""
 
 
