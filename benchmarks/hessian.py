@@ -49,7 +49,7 @@ def by_lazygrad() -> Newton:
     losses = lg.mean(lg.logaddexp(0.0, -SIGNS * (POINTS @ w)))
     penalties = 0.5 * (w @ PENALTY @ w) + lg.sum(lg.sin(w) ** 2)
     f = losses + 0.01 * penalties
-    program = lg.compile((lg.grad(f, w), lg.hessian(f, w)))
+    program = lg.compile((lg.grad(f, w), lg.hessian(f, w)), backend="numpy")
     return lambda: program(w=START)
 
 

@@ -50,7 +50,7 @@ def updates_of(loss: lg.Value, parameters: list[lg.Value]) -> dict[lg.Value, lg.
 def compiled(dtype: str) -> Trainer:
     """One program for the whole step."""
     loss, parameters = declared(dtype)
-    train = lg.compile(loss, updates=updates_of(loss, parameters))
+    train = lg.compile(loss, updates=updates_of(loss, parameters), backend="numpy")
     x, y = batch(dtype=dtype)
     return Trainer(lambda: train(x=x, y=y), lambda: [p.data for p in parameters])
 
@@ -154,7 +154,7 @@ def first_result() -> dict[str, float]:
     loss, parameters = declared("float64")
     updates = updates_of(loss, parameters)
     built = perf_counter()
-    train = lg.compile(loss, updates=updates)
+    train = lg.compile(loss, updates=updates, backend="numpy")
     made = perf_counter()
     train(x=x, y=y)
     called = perf_counter()

@@ -229,7 +229,7 @@ def engines(workload: Workload) -> dict[str, Engine]:
     t = lg.placeholder(workload.targets, dtype="int64", name="t")
     loss = nn.cross_entropy(model(x), t)
     optimizer = getattr(optim, workload.optimizer)(workload.rate)
-    program = lg.compile(loss, updates=optimizer.minimize(loss))
+    program = lg.compile(loss, updates=optimizer.minimize(loss), backend="c")
 
     reference = workload.theirs(torch)
     named = dict(reference.named_parameters())
