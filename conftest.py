@@ -26,3 +26,9 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def _docstring_names(doctest_namespace: dict[str, object]) -> None:
     names = ("Value", "compile", "constant", "no_grad", "placeholder")
     doctest_namespace.update({name: getattr(lg, name) for name in names}, lg=lg, np=np)
+
+
+@pytest.fixture
+def _on_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For what is true of the NumPy backend alone: its source, its steps, its bits."""
+    monkeypatch.setenv("LAZYGRAD_BACKEND", "numpy")

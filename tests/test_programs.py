@@ -380,6 +380,7 @@ def test_the_number_of_plans_is_bounded(x):
         np.testing.assert_array_equal(f(x=np.ones((n, 3))), np.full((n, 3), 2.0))
 
 
+@pytest.mark.usefixtures("_on_numpy")
 def test_planned_plans_before_any_call(x):
     f = lg.compile((x * 2 + 1).sum())
     executable = f.planned(n=100)
@@ -423,6 +424,7 @@ def test_before_the_first_call_lengths_are_asked_for(x):
     assert fixed.memory.total > 0
 
 
+@pytest.mark.usefixtures("_on_numpy")
 def test_explain_is_a_table_of_steps_with_the_lines_of_the_user(x):
     w = lg.Value(np.ones((3, 4)), name="w")
     h = lg.tanh(x @ w)
@@ -449,6 +451,7 @@ def test_memory_by_purpose(x):
     assert "arena" in str(memory)
 
 
+@pytest.mark.usefixtures("_on_numpy")
 def test_the_source_is_python_of_the_latest_lengths(x):
     f = lg.compile(x * 2 + 1)
     f(x=DATA)

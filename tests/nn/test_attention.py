@@ -48,6 +48,7 @@ def test_permuted_keys_give_the_same():
     np.testing.assert_allclose(layer(DATA, (DATA + 1)[:, order]).data, first, rtol=1e-12)
 
 
+@pytest.mark.usefixtures("_on_numpy")
 def test_dropout_is_for_training():
     layer = nn.TransformerEncoderLayer(6, 2, feedforward=8, dropout=0.5, dtype="float64")
     assert (layer.train()(DATA).data != layer.eval()(DATA).data).any()

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
 import lazygrad as lg
 
@@ -42,6 +43,7 @@ def test_processes_agree_whatever_the_hash_seed():
     assert run(1) == run(2) == run(3)
 
 
+@pytest.mark.usefixtures("_on_numpy")
 def test_repeated_calls_and_recompiled_programs_agree():
     x = lg.placeholder(("n", 30), name="x")
     w = lg.Value(np.random.default_rng(1).normal(size=(30, 30)))
@@ -67,6 +69,7 @@ def test_the_layout_of_a_feed_changes_no_elementwise_bits():
         assert f(x=layout).tobytes() == expected
 
 
+@pytest.mark.usefixtures("_on_numpy")
 def test_gradients_by_pair_and_by_program_agree():
     x = lg.placeholder((20,), name="x", requires_grad=True)
     y = (lg.tanh(x) * lg.exp(-x * x)).sum()
