@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib import import_module
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -73,7 +74,7 @@ def bound(
             " python_steps=True, or call the program as it is."
         )
     # Machine code alone, of which nothing can fail, is called as it is.
-    can_fail = not isinstance(run, partial) or run is executable.sections["run"]
+    can_fail = isinstance(run, FunctionType) or run is executable.sections["run"]
     made = BoundProgram(_worded(run, executable.failure) if can_fail else run)
     made.source = executable.source
     made.executable = executable

@@ -49,8 +49,22 @@ def test_arrays_for_results_are_made_where_none_are_given():
 @native
 def test_a_run_is_one_foreign_call():
     run = lg.compile(lg.relu(X @ np.eye(3))).bind(x=np.ones((1, 3)))
-    assert run.func.__name__ == "segment_0"
+    assert run.func.__name__.startswith("entry_")
     assert run.source.count("int segment_") == 1
+
+
+@native
+def test_any_number_of_runs_of_one_library_and_their_entries_are_given_back():
+    program = lg.compile(X * 3)
+    feeds = [np.full((1, 3), float(i)) for i in range(20)]
+    for _ in range(3):
+        runs = [program.bind(x=x) for x in feeds]
+        for run in runs:
+            run()
+        assert [run.out[0, 0] for run in runs] == [3.0 * i for i in range(20)]
+        kinds = {run.func.__name__[:5] if hasattr(run.func, "__name__") else "" for run in runs}
+        assert "entry" in kinds
+        del runs, run
 
 
 @native

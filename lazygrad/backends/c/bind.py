@@ -6,6 +6,7 @@ Knows schedules, plans and arrays; how a schedule is driven is for the emitter.
 from __future__ import annotations
 
 import ctypes
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
@@ -22,7 +23,7 @@ from .emitter import HEAD, SegmentEmitter
 from .scans import loop_function
 from .text import Layout
 from .toolchain import CompilerError, Toolchain, find_toolchain
-from .unit import comment
+from .unit import ENTRIES, comment
 
 __all__ = ["bind", "bind_arrays"]
 
@@ -51,12 +52,7 @@ def bind_arrays(
     fused, placed, toolchain = _prepared(schedule, plan)
     emitter = _ArrayEmitter(fused, placed, cells, toolchain, feeds, outputs)
     executable = emitter.executable()
-    run: Callable[[], object] = executable.sections["run"]
-    if emitter.is_one_call:
-        segment = emitter.namespace["segment_0"]
-        # It can't fail, so it has nothing to say.
-        segment.restype = None
-        run = partial(segment, emitter.namespace["table"])
+    run = emitter.entry(executable) if emitter.is_one_call else executable.sections["run"]
     return run, executable, emitter.python_steps
 
 
@@ -111,6 +107,26 @@ class _ArrayEmitter(SegmentEmitter):
         lines = [*self._body(start, section.stop), *self._commit_lines()]
         self.is_one_call = len(lines) == len(self.segments) == 1 and not self.schedule.updates
         self._function(section.name, "", lines or [("pass", None)])
+        if self.is_one_call:
+            self.unit.entries("segment_0")
+
+    def entry(self, executable: Executable) -> Callable[[], object]:
+        """Give the one call that there is: without an argument, if such an entry is free."""
+        built, table = self.library, self.namespace["table"]
+        assert built is not None, "there is a segment"
+        functions = built.held if self._is_short() else built.free
+        try:
+            place = built.entries.pop()
+        except IndexError:
+            segment = functions.segment_0
+            return partial(segment, table)
+        tables = (ctypes.c_void_p * ENTRIES).in_dll(built.free, "tables")
+        tables[place] = table
+        weakref.finalize(executable, built.entries.append, place)
+        run: Callable[[], object] = getattr(functions, f"entry_{place}")
+        # It can't fail, so it has nothing to say.
+        run.restype = None  # type: ignore[attr-defined]
+        return run
 
     def _body(self, start: int, stop: int) -> list[Line]:
         body = super()._body(start, stop)

@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .toolchain import CompilerError, Toolchain, run_compiler
+from .unit import ENTRIES
 
 __all__ = ["Library", "cache_directory", "library"]
 
@@ -34,6 +35,8 @@ class Library:
     def __init__(self, opened: ctypes.CDLL) -> None:
         self.free = opened
         self.held = ctypes.PyDLL(opened._name, handle=opened._handle)
+        self.entries = list(range(ENTRIES))
+        """Which of its functions without arguments nobody uses."""
 
 
 def library(source: str, toolchain: Toolchain) -> Library:

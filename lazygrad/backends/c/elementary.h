@@ -87,52 +87,79 @@ static inline double exp_rest_double(double r) {
     return fma_double(p, r, 0.5);
 }
 
+/* What is added to a small number puts the nearest integer into its low bits. NaN goes through all
+   of this as NaN, and so needs no case of its own. */
+#define MAGIC_FLOAT 0x1.8p+23f
+#define MAGIC_DOUBLE 0x1.8p+52
+
+/* x = n log 2 + r. */
+#define REDUCE_FLOAT(x)                                              \
+    const float shifted = fma_float(x, 0x1.715476p+0f, MAGIC_FLOAT); \
+    const float n = shifted - MAGIC_FLOAT;                           \
+    const float r = fma_float(n, -0x1.7f7d1cp-20f, fma_float(n, -0x1.62e4p-1f, x));
+
+#define REDUCE_DOUBLE(x)                                                  \
+    const double shifted = fma_double(x, 0x1.71547652b82fep+0, MAGIC_DOUBLE); \
+    const double n = shifted - MAGIC_DOUBLE;                              \
+    const double r = fma_double(n, -0x1.a39ef35793c76p-33, fma_double(n, -0x1.62e42fee00000p-1, x));
+
+static inline int32_t low_float(float shifted) {
+    return bits_of_float(shifted) - bits_of_float(MAGIC_FLOAT);
+}
+
+static inline int64_t low_double(double shifted) {
+    return bits_of_double(shifted) - bits_of_double(MAGIC_DOUBLE);
+}
+
+/* The power of 2 is two factors, as neither the largest nor denormal ones are one. */
 static inline float exp_float(float x) {
-    float inside = x > 104.0f ? 104.0f : (x < -104.0f ? -104.0f : (x == x ? x : 0.0f));
-    float n = rint_float(inside * 0x1.715476p+0f);
-    float r = fma_float(n, -0x1.62e4p-1f, inside);
-    r = fma_float(n, -0x1.7f7d1cp-20f, r);
-    float y = fma_float(exp_rest_float(r), r * r, r) + 1.0f;
-    int32_t k = (int32_t)n, half = k >> 1;
-    y = y * power_of_2_float(half) * power_of_2_float(k - half);
-    return x == x ? y : x;
+    const float above = x > 104.0f ? 104.0f : x, inside = above < -104.0f ? -104.0f : above;
+    REDUCE_FLOAT(inside)
+    const float y = fma_float(exp_rest_float(r), r * r, r) + 1.0f;
+    const int32_t k = low_float(shifted), half = k >> 1;
+    return y * power_of_2_float(half) * power_of_2_float(k - half);
 }
 
 static inline double exp_double(double x) {
-    double inside = x > 746.0 ? 746.0 : (x < -746.0 ? -746.0 : (x == x ? x : 0.0));
-    /* Adding this puts the nearest integer into the low bits. */
-    double shifted = inside * 0x1.71547652b82fep+0 + 0x1.8p+52;
-    double n = shifted - 0x1.8p+52;
-    double r = fma_double(n, -0x1.62e42fee00000p-1, inside);
-    r = fma_double(n, -0x1.a39ef35793c76p-33, r);
-    double y = fma_double(exp_rest_double(r), r * r, r) + 1.0;
-    int64_t k = bits_of_double(shifted) - bits_of_double(0x1.8p+52), half = k >> 1;
-    y = y * power_of_2_double(half) * power_of_2_double(k - half);
-    return x == x ? y : x;
+    const double above = x > 746.0 ? 746.0 : x, inside = above < -746.0 ? -746.0 : above;
+    REDUCE_DOUBLE(inside)
+    const double y = fma_double(exp_rest_double(r), r * r, r) + 1.0;
+    const int64_t k = low_double(shifted), half = k >> 1;
+    return y * power_of_2_double(half) * power_of_2_double(k - half);
 }
 
-/* 2^k (exp(r) - 1) + (2^k - 1), worked out at half its size so that 2^k doesn't overflow. */
+/* exp(-|x|), by a power of 2 that is never too small and a constant. */
+static inline float exp_of_negative_float(float x) {
+    const float below = -absolute_float(x), inside = below < -104.0f ? -104.0f : below;
+    REDUCE_FLOAT(inside)
+    const float y = fma_float(exp_rest_float(r), r * r, r) + 1.0f;
+    return y * power_of_2_float(low_float(shifted) + 25) * 0x1p-25f;
+}
+
+static inline double exp_of_negative_double(double x) {
+    const double below = -absolute_double(x), inside = below < -746.0 ? -746.0 : below;
+    REDUCE_DOUBLE(inside)
+    const double y = fma_double(exp_rest_double(r), r * r, r) + 1.0;
+    return y * power_of_2_double(low_double(shifted) + 55) * 0x1p-55;
+}
+
+/* 2^n (exp(r) - 1) + (2^n - 1), worked out at half its size so that 2^n doesn't overflow. */
 static inline float expm1_float(float x) {
-    float inside = x > 89.0f ? 89.0f : (x < -20.0f ? -20.0f : (x == x ? x : 0.0f));
-    float n = rint_float(inside * 0x1.715476p+0f);
-    float r = fma_float(n, -0x1.62e4p-1f, inside);
-    r = fma_float(n, -0x1.7f7d1cp-20f, r);
-    float rest = fma_float(exp_rest_float(r), r * r, r);
-    float half = power_of_2_float((int32_t)n - 1);
-    float y = 2.0f * (fma_float(half, rest, half - 0.5f));
-    return x == x ? (n == 0.0f ? copysign_float(rest, x) : y) : x;
+    const float above = x > 89.0f ? 89.0f : x, inside = above < -20.0f ? -20.0f : above;
+    REDUCE_FLOAT(inside)
+    const float rest = fma_float(exp_rest_float(r), r * r, r);
+    const float half = power_of_2_float(low_float(shifted) - 1);
+    const float y = 2.0f * fma_float(half, rest, half - 0.5f);
+    return n == 0.0f ? copysign_float(rest, x) : y;
 }
 
 static inline double expm1_double(double x) {
-    double inside = x > 710.0 ? 710.0 : (x < -40.0 ? -40.0 : (x == x ? x : 0.0));
-    double shifted = inside * 0x1.71547652b82fep+0 + 0x1.8p+52;
-    double n = shifted - 0x1.8p+52;
-    double r = fma_double(n, -0x1.62e42fee00000p-1, inside);
-    r = fma_double(n, -0x1.a39ef35793c76p-33, r);
-    double rest = fma_double(exp_rest_double(r), r * r, r);
-    double half = power_of_2_double(bits_of_double(shifted) - bits_of_double(0x1.8p+52) - 1);
-    double y = 2.0 * (fma_double(half, rest, half - 0.5));
-    return x == x ? (n == 0.0 ? copysign_double(rest, x) : y) : x;
+    const double above = x > 710.0 ? 710.0 : x, inside = above < -40.0 ? -40.0 : above;
+    REDUCE_DOUBLE(inside)
+    const double rest = fma_double(exp_rest_double(r), r * r, r);
+    const double half = power_of_2_double(low_double(shifted) - 1);
+    const double y = 2.0 * fma_double(half, rest, half - 0.5);
+    return n == 0.0 ? copysign_double(rest, x) : y;
 }
 
 /* x = 2^k (1 + f), sqrt(1/2) <= 1 + f < sqrt(2), and s = f / (2 + f):
@@ -193,44 +220,51 @@ static inline double log1p_double(double x) {
     return u == 1.0 || x == INFINITY ? x : y;
 }
 
+/* t / (t + 2) for t = exp(-2 |x|) - 1, with the sign of x. */
 static inline float tanh_float(float x) {
-    float t = expm1_float(-2.0f * absolute_float(x));
+    const float below = -2.0f * absolute_float(x), inside = below < -20.0f ? -20.0f : below;
+    REDUCE_FLOAT(inside)
+    const float power = power_of_2_float(low_float(shifted));
+    const float t = fma_float(power, fma_float(exp_rest_float(r), r * r, r), power - 1.0f);
     return copysign_float(t / (t + 2.0f), x);
 }
 
 static inline double tanh_double(double x) {
-    double t = expm1_double(-2.0 * absolute_double(x));
+    const double below = -2.0 * absolute_double(x), inside = below < -40.0 ? -40.0 : below;
+    REDUCE_DOUBLE(inside)
+    const double power = power_of_2_double(low_double(shifted));
+    const double t = fma_double(power, fma_double(exp_rest_double(r), r * r, r), power - 1.0);
     return copysign_double(t / (t + 2.0), x);
 }
 
 static inline float sigmoid_float(float x) {
-    float e = exp_float(-absolute_float(x));
+    const float e = exp_of_negative_float(x);
     return (x < 0.0f ? e : 1.0f) / (1.0f + e);
 }
 
 static inline double sigmoid_double(double x) {
-    double e = exp_double(-absolute_double(x));
+    const double e = exp_of_negative_double(x);
     return (x < 0.0 ? e : 1.0) / (1.0 + e);
 }
 
 static inline float softplus_float(float x) {
-    return (x < 0.0f ? 0.0f : x) + log1p_float(exp_float(-absolute_float(x)));
+    return (x < 0.0f ? 0.0f : x) + log1p_float(exp_of_negative_float(x));
 }
 
 static inline double softplus_double(double x) {
-    return (x < 0.0 ? 0.0 : x) + log1p_double(exp_double(-absolute_double(x)));
+    return (x < 0.0 ? 0.0 : x) + log1p_double(exp_of_negative_double(x));
 }
 
 static inline float logaddexp_float(float x, float y) {
     float d = x - y;
     float larger = x > y || x != x ? x : y;
-    return x == y ? x + 0x1.62e43p-1f : larger + log1p_float(exp_float(-absolute_float(d)));
+    return x == y ? x + 0x1.62e43p-1f : larger + log1p_float(exp_of_negative_float(d));
 }
 
 static inline double logaddexp_double(double x, double y) {
     double d = x - y;
     double larger = x > y || x != x ? x : y;
-    return x == y ? x + 0x1.62e42fefa39efp-1 : larger + log1p_double(exp_double(-absolute_double(d)));
+    return x == y ? x + 0x1.62e42fefa39efp-1 : larger + log1p_double(exp_of_negative_double(d));
 }
 
 #define exp2_float exp2f

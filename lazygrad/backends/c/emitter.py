@@ -24,7 +24,7 @@ from ..emitter import aligned
 from ..executable import Executable
 from ..numpy import NumpyEmitter
 from ..source import Line
-from .cache import library
+from .cache import Library, library
 from .loops import kernel_function
 from .moves import move_function
 from .products import product_function
@@ -90,6 +90,7 @@ class SegmentEmitter(NumpyEmitter):
         self.literals: dict[int, str] = {}
         self.segments: list[tuple[str, int]] = []
         self.pending: list[str] = []
+        self.library: Library | None = None
         self.can_fail = False
         """Whether something in the pending lines can."""
 
@@ -184,7 +185,7 @@ class SegmentEmitter(NumpyEmitter):
         functions = super()._write_sections()
         if not self.segments:
             return functions
-        built = library(self.unit.text, self.toolchain)
+        built = self.library = library(self.unit.text, self.toolchain)
         table = np.zeros(len(self.bases), np.uintp)
         for i, array in enumerate(self.bases):
             table[i] = 0 if array is None else array.ctypes.data

@@ -14,7 +14,10 @@ from ...ir.op import Op
 from ...spec import DType
 from .text import Function, Layout, c_type, indented, reduction_start
 
-__all__ = ["NOT_FIT", "Unit", "comment"]
+__all__ = ["ENTRIES", "NOT_FIT", "Unit", "comment"]
+
+ENTRIES = 8
+"""How many bindings of one library to arrays can be called without an argument."""
 
 NOT_FIT = -1
 """What a segment returns, having done nothing, when a feed is not as the code wants it."""
@@ -124,6 +127,13 @@ class Unit:
         entry += [f"{base} = {name}->data;" for base, name in taken.items()]
         body = "\n".join(indented([*entry, *lines, "return 0;"]))
         self._segments.append(f"int {name}({parameters}) {{\n{body}\n}}")
+
+    def entries(self, segment: str) -> None:
+        """Add functions without arguments, each over a table that is set once."""
+        self._segments.append(f"char **tables[{ENTRIES}];")
+        self._segments += [
+            f"void entry_{i}(void) {{ {segment}(tables[{i}]); }}" for i in range(ENTRIES)
+        ]
 
     @property
     def code(self) -> str:
