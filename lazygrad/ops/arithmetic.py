@@ -201,7 +201,7 @@ _power = elementwise(
     diff=(_power_base, _power_exponent),
     cost=20,
     domain=((0.3, 2.5), (-2.0, 2.0)),
-    c="power_{t}({x}, {y})",
+    c="c_power_{t}({x}, {y})",
     doc="x to the power y, elementwise.",
 )
 

@@ -18,13 +18,16 @@ from ..ir.op import Trait, lookup
 from ..lengths import evaluate
 from ..spec import Spec
 from .buffers import Plan
-from .kernel import Kernel, Statement, axes_within, fused_step, has_scalar_form, squeezed
+from .kernel import Kernel, Statement, axes_within, fused_step, has_scalar_form, is_quick, squeezed
 from .steps import Schedule, Section, Step
 
 __all__ = ["MOST_STATEMENTS", "fuse"]
 
 MOST_STATEMENTS = 500
-"""Of one kernel; compilers take more than proportionally long over long functions."""
+"""Of one kernel, where functions count more; compilers take ever longer over long ones."""
+
+# A function in a loop is several operations, if only those around its call.
+_FUNCTION_WEIGHT = 10
 
 # What a later stage reads again waits in a buffer of one row, which should stay in the cache.
 _ROW_BYTES = 1 << 14
@@ -51,6 +54,7 @@ class _Unit:
     domain: tuple[int, ...] | None
     steps: list[Step] = field(default_factory=list)
     statements: list[Statement] = field(default_factory=list)
+    weight: int = 0
     outer: int | None = None
     operands: set[_Unit] = field(default_factory=set)
     readers: set[_Unit] = field(default_factory=set)
@@ -132,13 +136,13 @@ class _Fuser:
         shapes = [self.shapes[number] for number in (*step.reads, *step.writes)]
         if any(shape is None or 0 in shape for shape in shapes):
             return False
-        return has_scalar_form(step, self.specs)
+        return has_scalar_form(step, self.specs) and is_quick(step, prod(self._walked(step)))
 
     def _joined(self, step: Step, sources: Iterable[_Unit]) -> _Unit | None:
         """Find the latest of the units that the step reads from and fits into, and add it there."""
         step = replace(step, attrs=concrete_attrs(step.attrs, self.lengths))
         for unit in sorted(sources, key=lambda unit: -unit.position):
-            if unit.domain is None or len(unit.statements) >= MOST_STATEMENTS:
+            if unit.domain is None or unit.weight + _weight(step, unit.domain) > MOST_STATEMENTS:
                 continue
             fit = self._fit(step, unit, unit.domain)
             if fit is not None and self._settles(unit, {*unit.operands, *sources}, unit.readers):
@@ -165,6 +169,7 @@ class _Fuser:
     def _add(self, unit: _Unit, fit: _Fit) -> None:
         unit.outer = fit.outer
         unit.statements.append(fit.statement)
+        unit.weight += _weight(fit.statement.step, unit.domain or ())
         self.statements[fit.statement.number] = fit.statement
 
     def _unit(self, number: int) -> _Unit:
@@ -271,7 +276,7 @@ class _Fuser:
         first, second = _found(first), _found(second)
         if first is second or first.domain is None or first.domain != second.domain:
             return
-        if len(first.statements) + len(second.statements) > MOST_STATEMENTS:
+        if first.weight + second.weight > MOST_STATEMENTS:
             return
         outer = first.outer if second.outer is None else second.outer
         if first.outer not in (None, outer):
@@ -288,6 +293,7 @@ class _Fuser:
             return
         second.position = positions[0]
         second.statements += first.statements
+        second.weight += first.weight
         second.outer = outer
         second.operands, second.readers = operands, readers
         first.merged = second
@@ -380,6 +386,10 @@ class _Fuser:
 
     def _is_made_by(self, unit: _Unit, number: int) -> bool:
         return number in self.unit_of and self._unit(number) is unit
+
+
+def _weight(step: Step, domain: tuple[int, ...]) -> int:
+    return _FUNCTION_WEIGHT if domain and "(" in (step.op.c or "") else 1
 
 
 def _found(unit: _Unit) -> _Unit:

@@ -172,13 +172,14 @@ def test_long_rows_are_not_kept():
 
 
 def test_kernels_stay_below_their_limit(monkeypatch):
-    monkeypatch.setattr(fuse_module, "MOST_STATEMENTS", 10)
+    # A sine counts as 10.
+    monkeypatch.setattr(fuse_module, "MOST_STATEMENTS", 60)
     x = lg.placeholder((5,), name="x")
     y = x
     for i in range(35):
         y = lg.sin(y) if i % 2 else y * 1.5
     found = kernels(fused(lg.compile(y, backend="numpy")))
-    assert [len(kernel.statements) for kernel in found] == [10, 10, 10, 5]
+    assert [len(kernel.statements) for kernel in found] == [11, 10, 10, 4]
 
 
 def test_empty_arrays_and_other_dtypes_stay_plain_steps():

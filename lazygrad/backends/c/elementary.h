@@ -11,6 +11,9 @@
 #include <stdint.h>
 #include <string.h>
 
+/* A loop with a call in it is no vector, however long the loop. */
+#define INLINE static inline __attribute__((always_inline))
+
 #if defined(__FMA__) || defined(__ARM_FEATURE_FMA) || defined(__aarch64__)
 #define fma_float(x, y, z) __builtin_fmaf(x, y, z)
 #define fma_double(x, y, z) __builtin_fma(x, y, z)
@@ -19,33 +22,33 @@
 #define fma_double(x, y, z) ((x) * (y) + (z))
 #endif
 
-static inline float float_of_bits(int32_t bits) {
+INLINE float float_of_bits(int32_t bits) {
     float x;
     memcpy(&x, &bits, sizeof x);
     return x;
 }
 
-static inline int32_t bits_of_float(float x) {
+INLINE int32_t bits_of_float(float x) {
     int32_t bits;
     memcpy(&bits, &x, sizeof bits);
     return bits;
 }
 
-static inline double double_of_bits(int64_t bits) {
+INLINE double double_of_bits(int64_t bits) {
     double x;
     memcpy(&x, &bits, sizeof x);
     return x;
 }
 
-static inline int64_t bits_of_double(double x) {
+INLINE int64_t bits_of_double(double x) {
     int64_t bits;
     memcpy(&bits, &x, sizeof bits);
     return bits;
 }
 
 /* 2 to the power k, for exponents of normal numbers. */
-static inline float power_of_2_float(int32_t k) { return float_of_bits((k + 127) << 23); }
-static inline double power_of_2_double(int64_t k) { return double_of_bits((k + 1023) << 52); }
+INLINE float power_of_2_float(int32_t k) { return float_of_bits((k + 127) << 23); }
+INLINE double power_of_2_double(int64_t k) { return double_of_bits((k + 1023) << 52); }
 
 #define absolute_float(x) __builtin_fabsf(x)
 #define absolute_double(x) __builtin_fabs(x)
@@ -63,7 +66,7 @@ static inline double power_of_2_double(int64_t k) { return double_of_bits((k + 1
 #define rint_double(x) __builtin_rint(x)
 
 /* (exp(r) - 1 - r) / r^2 for r within half of log 2. */
-static inline float exp_rest_float(float r) {
+INLINE float exp_rest_float(float r) {
     float p = 0x1.a01a02p-13f;
     p = fma_float(p, r, 0x1.6c16c2p-10f);
     p = fma_float(p, r, 0x1.111112p-7f);
@@ -72,7 +75,7 @@ static inline float exp_rest_float(float r) {
     return fma_float(p, r, 0.5f);
 }
 
-static inline double exp_rest_double(double r) {
+INLINE double exp_rest_double(double r) {
     double p = 0x1.6124613a86d09p-33;
     p = fma_double(p, r, 0x1.1eed8eff8d898p-29);
     p = fma_double(p, r, 0x1.ae64567f544e4p-26);
@@ -103,16 +106,16 @@ static inline double exp_rest_double(double r) {
     const double n = shifted - MAGIC_DOUBLE;                              \
     const double r = fma_double(n, -0x1.a39ef35793c76p-33, fma_double(n, -0x1.62e42fee00000p-1, x));
 
-static inline int32_t low_float(float shifted) {
+INLINE int32_t low_float(float shifted) {
     return bits_of_float(shifted) - bits_of_float(MAGIC_FLOAT);
 }
 
-static inline int64_t low_double(double shifted) {
+INLINE int64_t low_double(double shifted) {
     return bits_of_double(shifted) - bits_of_double(MAGIC_DOUBLE);
 }
 
 /* The power of 2 is two factors, as neither the largest nor denormal ones are one. */
-static inline float exp_float(float x) {
+INLINE float exp_float(float x) {
     const float above = x > 104.0f ? 104.0f : x, inside = above < -104.0f ? -104.0f : above;
     REDUCE_FLOAT(inside)
     const float y = fma_float(exp_rest_float(r), r * r, r) + 1.0f;
@@ -120,7 +123,7 @@ static inline float exp_float(float x) {
     return y * power_of_2_float(half) * power_of_2_float(k - half);
 }
 
-static inline double exp_double(double x) {
+INLINE double exp_double(double x) {
     const double above = x > 746.0 ? 746.0 : x, inside = above < -746.0 ? -746.0 : above;
     REDUCE_DOUBLE(inside)
     const double y = fma_double(exp_rest_double(r), r * r, r) + 1.0;
@@ -129,14 +132,14 @@ static inline double exp_double(double x) {
 }
 
 /* exp(-|x|), by a power of 2 that is never too small and a constant. */
-static inline float exp_of_negative_float(float x) {
+INLINE float exp_of_negative_float(float x) {
     const float below = -absolute_float(x), inside = below < -104.0f ? -104.0f : below;
     REDUCE_FLOAT(inside)
     const float y = fma_float(exp_rest_float(r), r * r, r) + 1.0f;
     return y * power_of_2_float(low_float(shifted) + 25) * 0x1p-25f;
 }
 
-static inline double exp_of_negative_double(double x) {
+INLINE double exp_of_negative_double(double x) {
     const double below = -absolute_double(x), inside = below < -746.0 ? -746.0 : below;
     REDUCE_DOUBLE(inside)
     const double y = fma_double(exp_rest_double(r), r * r, r) + 1.0;
@@ -144,7 +147,7 @@ static inline double exp_of_negative_double(double x) {
 }
 
 /* 2^n (exp(r) - 1) + (2^n - 1), worked out at half its size so that 2^n doesn't overflow. */
-static inline float expm1_float(float x) {
+INLINE float expm1_float(float x) {
     const float above = x > 89.0f ? 89.0f : x, inside = above < -20.0f ? -20.0f : above;
     REDUCE_FLOAT(inside)
     const float rest = fma_float(exp_rest_float(r), r * r, r);
@@ -153,7 +156,7 @@ static inline float expm1_float(float x) {
     return n == 0.0f ? copysign_float(rest, x) : y;
 }
 
-static inline double expm1_double(double x) {
+INLINE double expm1_double(double x) {
     const double above = x > 710.0 ? 710.0 : x, inside = above < -40.0 ? -40.0 : above;
     REDUCE_DOUBLE(inside)
     const double rest = fma_double(exp_rest_double(r), r * r, r);
@@ -164,7 +167,7 @@ static inline double expm1_double(double x) {
 
 /* x = 2^k (1 + f), sqrt(1/2) <= 1 + f < sqrt(2), and s = f / (2 + f):
    log(1 + f) = f - s (f - s^2 P(s^2)), the series of the inverse hyperbolic tangent. */
-static inline float log_float(float x) {
+INLINE float log_float(float x) {
     bool is_small = x < 0x1p-126f;
     float scaled = is_small ? x * 0x1p23f : x;
     int32_t bits = bits_of_float(scaled) - 0x3f3504f3;
@@ -183,7 +186,7 @@ static inline float log_float(float x) {
     return x < 0.0f ? NAN : (x == x ? y : x);
 }
 
-static inline double log_double(double x) {
+INLINE double log_double(double x) {
     bool is_small = x < 0x1p-1022;
     double scaled = is_small ? x * 0x1p54 : x;
     int64_t bits = bits_of_double(scaled) - 0x3fe6a09e667f3bcd;
@@ -208,20 +211,20 @@ static inline double log_double(double x) {
 }
 
 /* log(u) x / (u - 1) for the rounded u = 1 + x: the error of u cancels (W. Kahan). */
-static inline float log1p_float(float x) {
+INLINE float log1p_float(float x) {
     float u = 1.0f + x;
     float y = log_float(u) * (x / (u - 1.0f));
     return u == 1.0f || x == INFINITY ? x : y;
 }
 
-static inline double log1p_double(double x) {
+INLINE double log1p_double(double x) {
     double u = 1.0 + x;
     double y = log_double(u) * (x / (u - 1.0));
     return u == 1.0 || x == INFINITY ? x : y;
 }
 
 /* t / (t + 2) for t = exp(-2 |x|) - 1, with the sign of x. */
-static inline float tanh_float(float x) {
+INLINE float tanh_float(float x) {
     const float below = -2.0f * absolute_float(x), inside = below < -20.0f ? -20.0f : below;
     REDUCE_FLOAT(inside)
     const float power = power_of_2_float(low_float(shifted));
@@ -229,7 +232,7 @@ static inline float tanh_float(float x) {
     return copysign_float(t / (t + 2.0f), x);
 }
 
-static inline double tanh_double(double x) {
+INLINE double tanh_double(double x) {
     const double below = -2.0 * absolute_double(x), inside = below < -40.0 ? -40.0 : below;
     REDUCE_DOUBLE(inside)
     const double power = power_of_2_double(low_double(shifted));
@@ -237,73 +240,162 @@ static inline double tanh_double(double x) {
     return copysign_double(t / (t + 2.0), x);
 }
 
-static inline float sigmoid_float(float x) {
+INLINE float sigmoid_float(float x) {
     const float e = exp_of_negative_float(x);
     return (x < 0.0f ? e : 1.0f) / (1.0f + e);
 }
 
-static inline double sigmoid_double(double x) {
+INLINE double sigmoid_double(double x) {
     const double e = exp_of_negative_double(x);
     return (x < 0.0 ? e : 1.0) / (1.0 + e);
 }
 
-static inline float softplus_float(float x) {
+INLINE float softplus_float(float x) {
     return (x < 0.0f ? 0.0f : x) + log1p_float(exp_of_negative_float(x));
 }
 
-static inline double softplus_double(double x) {
+INLINE double softplus_double(double x) {
     return (x < 0.0 ? 0.0 : x) + log1p_double(exp_of_negative_double(x));
 }
 
-static inline float logaddexp_float(float x, float y) {
+INLINE float logaddexp_float(float x, float y) {
     float d = x - y;
     float larger = x > y || x != x ? x : y;
     return x == y ? x + 0x1.62e43p-1f : larger + log1p_float(exp_of_negative_float(d));
 }
 
-static inline double logaddexp_double(double x, double y) {
+INLINE double logaddexp_double(double x, double y) {
     double d = x - y;
     double larger = x > y || x != x ? x : y;
     return x == y ? x + 0x1.62e42fefa39efp-1 : larger + log1p_double(exp_of_negative_double(d));
 }
 
-#define exp2_float exp2f
-#define exp2_double exp2
-#define log2_float log2f
-#define log2_double log2
-#define log10_float log10f
-#define log10_double log10
-#define cbrt_float cbrtf
-#define cbrt_double cbrt
-#define power_float powf
-#define power_double pow
-#define hypot_float hypotf
-#define hypot_double hypot
+/* x = n pi / 2 + r. With fma the first difference is exact, and so is what the second and third leave
+   but for one rounding, as long as n is one that the sum with MAGIC holds: up to NEAR, far beyond
+   which arguments seldom are. Kernels go on with the C library's functions where one is. */
+#define NEAR_FLOAT 0x1p+20f
+#define NEAR_DOUBLE 0x1p+30
+
+INLINE float sine_float(float r, float z) {
+    float p = -0x1.9943f2p-13f;
+    p = fma_float(p, z, 0x1.11064ap-7f);
+    p = fma_float(p, z, -0x1.55554ap-3f);
+    return fma_float(p * z, r, r);
+}
+
+INLINE float cosine_float(float z) {
+    float p = 0x1.99eb9cp-16f;
+    p = fma_float(p, z, -0x1.6c0c1cp-10f);
+    p = fma_float(p, z, 0x1.55554ap-5f);
+    return fma_float(p, z * z, fma_float(-0.5f, z, 1.0f));
+}
+
+INLINE double sine_double(double r, double z) {
+    double p = 1.58969099521155010221e-10;
+    p = fma_double(p, z, -2.50507602534068634195e-08);
+    p = fma_double(p, z, 2.75573137070700676789e-06);
+    p = fma_double(p, z, -1.98412698298579493134e-04);
+    p = fma_double(p, z, 8.33333333332248946124e-03);
+    p = fma_double(p, z, -1.66666666666666324348e-01);
+    return fma_double(p * z, r, r);
+}
+
+INLINE double cosine_double(double z) {
+    double p = -1.13596475577881948265e-11;
+    p = fma_double(p, z, 2.08757232129817482790e-09);
+    p = fma_double(p, z, -2.75573143513906633035e-07);
+    p = fma_double(p, z, 2.48015872894767294178e-05);
+    p = fma_double(p, z, -1.38888888888741095749e-03);
+    p = fma_double(p, z, 4.16666666666666019037e-02);
+    return fma_double(p, z * z, fma_double(-0.5, z, 1.0));
+}
+
+/* The sine a quarter of a turn on, so many times. */
+INLINE float turned_float(float x, int32_t quarters) {
+    const float shifted = fma_float(x, 0x1.45f306p-1f, MAGIC_FLOAT), n = shifted - MAGIC_FLOAT;
+    float r = fma_float(n, -0x1.921fb6p+0f, x);
+    r = fma_float(n, 0x1.777a5cp-25f, r);
+    r = fma_float(n, 0x1.ee59dap-50f, r);
+    const int32_t q = low_float(shifted) + quarters;
+    const float z = r * r, y = q & 1 ? cosine_float(z) : sine_float(r, z);
+    return q & 2 ? -y : y;
+}
+
+INLINE double turned_double(double x, int64_t quarters) {
+    const double shifted = fma_double(x, 0x1.45f306dc9c883p-1, MAGIC_DOUBLE);
+    const double n = shifted - MAGIC_DOUBLE;
+    double r = fma_double(n, -0x1.921fb54442d18p+0, x);
+    r = fma_double(n, -0x1.1a62633145c07p-54, r);
+    r = fma_double(n, 0x1.f1976b7ed8fbcp-110, r);
+    const int64_t q = low_double(shifted) + quarters;
+    const double z = r * r, y = q & 1 ? cosine_double(z) : sine_double(r, z);
+    return q & 2 ? -y : y;
+}
+
+INLINE float sin_near_float(float x) { return x == 0.0f ? x : turned_float(x, 0); }
+INLINE double sin_near_double(double x) { return x == 0.0 ? x : turned_double(x, 0); }
+INLINE float cos_near_float(float x) { return turned_float(x, 1); }
+INLINE double cos_near_double(double x) { return turned_double(x, 1); }
+
+/* The C library's own, an element at a time: those named c_ are left to NumPy where arrays are long. */
+#define c_exp2_float exp2f
+#define c_exp2_double exp2
+#define c_log2_float log2f
+#define c_log2_double log2
+#define c_log10_float log10f
+#define c_log10_double log10
+#define c_cbrt_float cbrtf
+#define c_cbrt_double cbrt
+#define c_power_float powf
+#define c_power_double pow
+#define c_hypot_float hypotf
+#define c_hypot_double hypot
 #define sin_float sinf
 #define sin_double sin
 #define cos_float cosf
 #define cos_double cos
-#define tan_float tanf
-#define tan_double tan
-#define arcsin_float asinf
-#define arcsin_double asin
-#define arccos_float acosf
-#define arccos_double acos
-#define arctan_float atanf
-#define arctan_double atan
-#define arctan2_float atan2f
-#define arctan2_double atan2
-#define sinh_float sinhf
-#define sinh_double sinh
-#define cosh_float coshf
-#define cosh_double cosh
-#define arcsinh_float asinhf
-#define arcsinh_double asinh
-#define arccosh_float acoshf
-#define arccosh_double acosh
-#define arctanh_float atanhf
-#define arctanh_double atanh
+#define c_tan_float tanf
+#define c_tan_double tan
+#define c_arcsin_float asinf
+#define c_arcsin_double asin
+#define c_arccos_float acosf
+#define c_arccos_double acos
+#define c_arctan_float atanf
+#define c_arctan_double atan
+#define c_arctan2_float atan2f
+#define c_arctan2_double atan2
+#define c_sinh_float sinhf
+#define c_sinh_double sinh
+#define c_cosh_float coshf
+#define c_cosh_double cosh
+#define c_arcsinh_float asinhf
+#define c_arcsinh_double asinh
+#define c_arccosh_float acoshf
+#define c_arccosh_double acosh
+#define c_arctanh_float atanhf
+#define c_arctanh_double atanh
 #define erf_float(x) ((float)erf(x))
 #define erf_double erf
 #define erfc_float(x) ((float)erfc(x))
 #define erfc_double erfc
+
+/* The same, called instead of inlined: for single numbers, and where code would grow too long for the
+   compiler. It makes a function of vectors of each, which loops call. */
+#define CALLED(name)                                                  \
+    _Pragma("omp declare simd notinbranch")                           \
+    static __attribute__((noinline)) float called_##name##_float(float x) { \
+        return name##_float(x);                                       \
+    }                                                                 \
+    _Pragma("omp declare simd notinbranch")                           \
+    static __attribute__((noinline)) double called_##name##_double(double x) { \
+        return name##_double(x);                                      \
+    }
+CALLED(exp)
+CALLED(expm1)
+CALLED(log)
+CALLED(log1p)
+CALLED(tanh)
+CALLED(sigmoid)
+CALLED(softplus)
+CALLED(sin_near)
+CALLED(cos_near)

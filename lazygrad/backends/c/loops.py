@@ -7,8 +7,9 @@ stored. Knows kernels and layouts; knows nothing of segments or of how code is c
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 
 from ...ir.op import Op, Trait
@@ -18,6 +19,12 @@ from .text import Function, Layout, c_type, indented, reduction_start, summed
 
 __all__ = ["CHUNK", "kernel_function"]
 
+_NEAR = re.compile(r"\b(sin|cos)_\{t\}")
+_OWN = re.compile(r"\b(exp|expm1|log|log1p|tanh|sigmoid|softplus|sin_near|cos_near)_\{t\}")
+
+# More functions in one loop make it long, which compilers are slow over.
+_MOST_INLINED = 8
+
 CHUNK = 4096
 """Elements that are added up before their sum joins the total, which keeps the rounding small."""
 
@@ -25,8 +32,21 @@ CHUNK = 4096
 def kernel_function(
     kernel: Kernel, layouts: Mapping[int, Layout], literals: Mapping[int, str]
 ) -> Function:
-    """Write a kernel as a function; *literals* are values that are written as constants."""
-    return _Writer(kernel, layouts, literals).function()
+    """Write a kernel as a function; *literals* are values that are written as constants.
+
+    Sines and cosines of numbers far from 0 need another function, which is no vector. So such a
+    kernel notes whether there is one, and then does its work again. One that writes over what it
+    reads can't, and has the other function from the start.
+    """
+    careful = _Writer(kernel, layouts, literals, False).function()
+    if not kernel.domain or not any(_NEAR.search(s.step.op.c or "") for s in kernel.statements):
+        return careful
+    places = {(layouts[n].base, layouts[n].offset) for n in kernel.reads if n not in literals}
+    if any((layouts[n].base, layouts[n].offset) in places for n in kernel.stored):
+        return careful
+    quick = _Writer(kernel, layouts, literals, True).function()
+    again = "\n".join(indented(["if (far) {", *careful.body.splitlines(), "}"]))
+    return replace(quick, body=f"    int32_t far = 0;\n{quick.body}\n{again}")
 
 
 @dataclass
@@ -71,8 +91,15 @@ class _Scope:
 
 class _Writer:
     def __init__(
-        self, kernel: Kernel, layouts: Mapping[int, Layout], literals: Mapping[int, str]
+        self,
+        kernel: Kernel,
+        layouts: Mapping[int, Layout],
+        literals: Mapping[int, str],
+        near: bool,
     ) -> None:
+        self.near = near
+        functions = sum("(" in (s.step.op.c or "") for s in kernel.statements)
+        self.calls = functions > _MOST_INLINED or not kernel.domain
         self.kernel = kernel
         self.layouts = layouts
         self.literals = literals
@@ -336,7 +363,15 @@ class _Writer:
             names = dict(
                 zip("xyz", self._operands(statement, computing, scope, loops), strict=False)
             )
-            text = op.c.format(t=c_type(computing[0] if computing else result), **names)
+            kind = c_type(computing[0] if computing else result)
+            form = op.c
+            if self.near and _NEAR.search(form):
+                form = _NEAR.sub(r"\1_near_{t}", form)
+                limit = f"NEAR_{kind.upper()}"
+                scope.lines.append(f"far |= !(absolute_{kind}({names['x']}) <= {limit});")
+            if self.calls:
+                form = _OWN.sub(r"called_\1_{t}", form)
+            text = form.format(t=kind, **names)
         name = scope.names[number] = f"v{self.places[number]}"
         scope.lines.append(f"const {c_type(result)} {name} = {text};")
         if number in self.stored:
