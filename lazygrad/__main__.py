@@ -16,6 +16,7 @@ import numpy as np
 import lazygrad as lg
 
 from . import demo
+from .backends.c.toolchain import CompilerError, find_toolchain
 from .compiler import BACKENDS
 
 __all__ = ["main"]
@@ -78,6 +79,7 @@ def _facts() -> Iterator[str]:
     yield _row("NumPy", f"{np.__version__}, BLAS: {blas}")
     yield _row("platform", platform.platform())
     yield _row("backends", ", ".join(BACKENDS))
+    yield _row("C compiler", _compiler())
     yield _row("cores", str(_cores()))
     settings = [f"{name}={os.environ[name]}" for name in _THREADS if name in os.environ]
     yield _row("BLAS threads", ", ".join(settings) or "as many as BLAS chooses")
@@ -97,6 +99,15 @@ def _blas() -> str:
     build: Any = np.show_config(mode="dicts")
     found = build.get("Build Dependencies", {}).get("blas", {})
     return f"{found.get('name', 'unknown')} {found.get('version', '')}".strip()
+
+
+def _compiler() -> str:
+    try:
+        found = find_toolchain()
+    except CompilerError as error:
+        return f"none: {error}"
+    version = found.identity.splitlines()[len(found.command)]
+    return f"{' '.join(found.command)}, {version}, vectors of {found.vector_bytes} bytes"
 
 
 def _cores() -> int:

@@ -63,7 +63,17 @@ def test_info_says_versions_backends_and_threads(capsys, monkeypatch):
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
     assert main(["info"]) == 0
     text = capsys.readouterr().out
-    for word in ("lazygrad:", "Python:", "NumPy:", "BLAS:", "backends:", "numpy", "cores:", "dot:"):
+    for word in (
+        "lazygrad:",
+        "Python:",
+        "NumPy:",
+        "BLAS:",
+        "backends:",
+        "numpy",
+        "C compiler:",
+        "cores:",
+        "dot:",
+    ):
         assert word in text
     assert "OPENBLAS_NUM_THREADS=1" in text
     assert "warning" not in text
