@@ -167,6 +167,43 @@ def numpy_step(widths: tuple[int, ...], rows: int, dtype: str, rate: float) -> C
     return make
 
 
+def pytensor_step(
+    widths: tuple[int, ...], rows: int, dtype: str, rate: float
+) -> Callable[[], Engine]:
+    """Gradient descent by PyTensor with Numba; shared variables are updated in place."""
+
+    def make() -> Engine:
+        import pytensor
+        import pytensor.tensor as pt
+
+        parameters = [pytensor.shared(p) for p in weights(widths, dtype)]
+        given = batches(widths, rows, dtype)
+        x = pt.matrix("x", dtype=dtype)
+        t = pt.vector("t", dtype=str(given[0]["t"].dtype))
+        h: Any = x
+        for i in range(0, len(parameters), 2):
+            h = h @ parameters[i] + parameters[i + 1]
+            h = pt.maximum(h, np.asarray(0, dtype)) if i + 2 < len(parameters) else h
+        if widths[-1] == 1:
+            one = np.asarray(1, dtype)
+            loss = pt.maximum(one - t * h.reshape((-1,)), np.asarray(0, dtype)).mean()
+        else:
+            loss = -pt.special.log_softmax(h, axis=1)[pt.arange(rows), t].mean()
+        pairs = zip(parameters, pytensor.grad(loss, parameters), strict=True)
+        size = np.asarray(rate, dtype)
+        updates = [(p, (p - size * g).astype(dtype)) for p, g in pairs]
+        step = pytensor.function([x, t], loss, updates=updates, mode="NUMBA", trust_input=True)
+        feeds = endless(given)
+
+        def engine() -> float:
+            batch = next(feeds)
+            return float(step(batch["x"], batch["t"]))
+
+        return engine
+
+    return make
+
+
 def contests() -> list[Contest]:
     found = []
     for widths, rows, dtype, method, rate, goal, name in [
@@ -183,6 +220,7 @@ def contests() -> list[Contest]:
             engines["numpy"] = numpy_step(*facts, rate)
             start, given = weights(widths, dtype), batches(*facts)
             engines["jax"] = by_gradient_descent(jax_loss, start, rate, given)
+            engines["pytensor"] = pytensor_step(*facts, rate)
         else:
             engines["jax"] = jax_adam(*facts, rate)
         found.append(Contest(name, goal, engines, 1e-9 if dtype == "float64" else 1e-4))

@@ -10,11 +10,11 @@ from .contest import on_few_cores, run
 
 __all__ = ["PEERS", "run_peers"]
 
-PEERS = ("numpy", "jax", "casadi")
+PEERS = ("numpy", "jax", "pytensor", "casadi")
 
 
 def run_peers(quick: bool) -> list[Row]:
-    """Training steps and small programs against NumPy by hand, JAX and CasADi."""
+    """Training steps and small programs against NumPy by hand, JAX, PyTensor, CasADi."""
     on_few_cores()
     rows = []
     for contest in [*perceptrons.contests(), *networks.contests(), *formulas.contests()]:
