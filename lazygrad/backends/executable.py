@@ -47,7 +47,9 @@ class Executable:
         self.functions = functions
         quiet = copy_context()
         quiet.run(np.seterr, all="ignore")
-        self.sections = {name: partial(quiet.run, run) for name, run in functions.items()}
+        self.sections: dict[str, Callable[..., Any]] = {
+            name: partial(quiet.run, run) for name, run in functions.items()
+        }
         """The functions, in a context where NumPy doesn't warn of NaN and infinities."""
         self.source = source
         self.seconds = seconds

@@ -177,6 +177,9 @@ class SegmentEmitter(NumpyEmitter):
         executable = super().executable()
         # What a call brings along was here for its form alone.
         self.shown.clear()
+        if not self.python_steps:
+            # Machine code warns of nothing, so nothing need be kept quiet.
+            executable.sections = dict(executable.functions)
         if self.segments:
             executable.source += "\n" + self.unit.code
         return executable

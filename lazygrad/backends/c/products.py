@@ -44,6 +44,13 @@ class _Product:
             self.columns, self.depth, self.rows, self.b[::-1], self.a[::-1], self.c[::-1]
         )
 
+    @property
+    def copied(self) -> int:
+        """How many elements are copied, of the right operand before and of the result after."""
+        before = 0 if self.b[1] == 1 or self.columns == 1 else self.depth * self.columns
+        after = 0 if self.c[1] == 1 or self.columns == 1 else self.rows * self.columns
+        return before + after
+
 
 def product_function(
     step: Step, layouts: Mapping[int, Layout], vector_bytes: int
@@ -141,11 +148,11 @@ class _Tiles:
         product = self.product
         if product.columns == 1 and product.a[1] == 1 and product.depth > 1:
             return self._sums()
-        if product.columns < self.lanes and product.rows > product.columns:
-            other = product.transposed
-            if other.columns >= self.lanes or other.b[1] == 1:
-                swapped = {"a": "b", "b": "a"}
-                return self._tiled(other, swapped)
+        other = product.transposed
+        is_narrow = product.columns < self.lanes and product.rows > product.columns
+        would_fill = other.columns >= self.lanes or other.b[1] == 1
+        if (is_narrow and would_fill) or 2 * other.copied < product.copied:
+            return self._tiled(other, {"a": "b", "b": "a"})
         return self._tiled(product, {"a": "a", "b": "b"})
 
     def _sums(self) -> list[str]:
