@@ -7,6 +7,7 @@ import sys
 from ..results import Row
 from . import formulas, networks, perceptrons
 from .contest import on_few_cores, run
+from .first import first_results
 
 __all__ = ["PEERS", "run_peers"]
 
@@ -20,4 +21,5 @@ def run_peers(quick: bool) -> list[Row]:
     for contest in [*perceptrons.contests(), *networks.contests(), *formulas.contests()]:
         print(f"  {contest.name}", file=sys.stderr, flush=True)
         rows.append(run(contest, PEERS, rounds=5 if quick else 21))
-    return rows
+    print("  W10 first results", file=sys.stderr, flush=True)
+    return [*rows, *first_results(quick, PEERS)]

@@ -61,7 +61,7 @@ typedef double double_vector
 #define PRODUCT
 #define FUSED _Pragma("clang fp contract(fast)")
 #else
-#define PRODUCT __attribute__((optimize("fp-contract=fast")))
+#define PRODUCT __attribute__((optimize("O2", "fp-contract=fast")))
 #define FUSED
 #endif"""
 
