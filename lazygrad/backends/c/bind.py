@@ -112,7 +112,7 @@ class _ArrayEmitter(SegmentEmitter):
 
     def entry(self, executable: Executable) -> Callable[[], object]:
         """Give the one call that there is: without an argument, if such an entry is free."""
-        built, table = self.library, self.namespace["table"]
+        built, table = self.built, self.namespace["table"]
         assert built is not None, "there is a segment"
         functions = built.held if self._is_short() else built.free
         try:

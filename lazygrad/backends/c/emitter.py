@@ -90,7 +90,7 @@ class SegmentEmitter(NumpyEmitter):
         self.literals: dict[int, str] = {}
         self.segments: list[tuple[str, int]] = []
         self.pending: list[str] = []
-        self.library: Library | None = None
+        self.built: Library | None = None
         self.can_fail = False
         """Whether something in the pending lines can."""
 
@@ -188,7 +188,7 @@ class SegmentEmitter(NumpyEmitter):
         functions = super()._write_sections()
         if not self.segments:
             return functions
-        built = self.library = library(self.unit.text, self.toolchain)
+        built = self.built = library(self.unit.text, self.toolchain)
         table = np.zeros(len(self.bases), np.uintp)
         for i, array in enumerate(self.bases):
             table[i] = 0 if array is None else array.ctypes.data
