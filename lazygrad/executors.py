@@ -31,8 +31,11 @@ BACKENDS = ("auto", "c", "numpy")
 PLANS_KEPT = 16
 """How many sets of lengths a program stays planned for; the least recently used goes first."""
 
-# How long calls on NumPy take together before compiling pays.
+# How long calls on NumPy take together before compiling pays: about as long as it takes.
 _SECONDS_BEFORE_C = 0.2
+_SECONDS_PER_STEP = 0.005
+# Beyond so many steps a compiler would keep a call waiting for minutes.
+_MOST_STEPS = 5_000
 _FIRST_CALL, _LAST_CALL = 2, 10_000
 _MOST_PROMOTED = 4
 
@@ -103,9 +106,12 @@ class Executors:
             if compiled is not None:
                 return Entry(compiled)
         executable = bind(self.schedule, placed, self.cells)
-        if self.backend != "auto" or self.promoted >= _MOST_PROMOTED:
+        steps = len(self.schedule.steps)
+        is_final = self.backend != "auto" or self.promoted >= _MOST_PROMOTED
+        if is_final or steps > _MOST_STEPS:
             return Entry(executable)
-        calls = math.ceil(_SECONDS_BEFORE_C / max(predicted_seconds(self.schedule, placed), 1e-9))
+        least = max(_SECONDS_BEFORE_C, _SECONDS_PER_STEP * steps)
+        calls = math.ceil(least / max(predicted_seconds(self.schedule, placed), 1e-9))
         return Entry(executable, min(max(calls, _FIRST_CALL), _LAST_CALL) - 1)
 
     def promote(self, entry: Entry) -> None:

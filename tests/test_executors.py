@@ -80,6 +80,22 @@ def test_the_call_number_follows_from_the_cost():
     assert 2 <= large._entry.left < 1000
 
 
+def test_long_programs_move_later_and_very_long_ones_never(monkeypatch):
+    x = lg.placeholder((100_000,), name="x")
+    y = x
+    for _ in range(50):
+        y = lg.sin(y) * 2
+    program = lg.compile(y, backend="auto")
+    seconds = predicted_seconds(program.schedule, plan(program.schedule, {}))
+    assert program.planned() is not None
+    steps = len(program.schedule.steps)
+    assert program._entry.left == max(2, int(np.ceil(0.005 * steps / seconds))) - 1
+    monkeypatch.setattr(executors, "_MOST_STEPS", steps - 1)
+    other = lg.compile(y, backend="auto")
+    assert other.planned() is not None
+    assert other._entry.left is None
+
+
 def test_the_backend_that_is_asked_for_runs():
     x = np.ones((2, 3))
     assert not is_native(lg.compile(lg.exp(X), backend="numpy").planned(n=2))

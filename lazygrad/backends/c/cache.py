@@ -29,6 +29,16 @@ _loaded: dict[str, Library] = {}
 _lock = threading.Lock()
 
 
+def _after_fork() -> None:
+    """Free the lock of a thread that a child process doesn't have."""
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
 class Library:
     """Compiled functions, to be called with the interpreter free for other threads, or not."""
 
