@@ -46,9 +46,15 @@ INLINE int64_t bits_of_double(double x) {
     return bits;
 }
 
-/* 2 to the power k, for exponents of normal numbers. */
-INLINE float power_of_2_float(int32_t k) { return float_of_bits((k + 127) << 23); }
-INLINE double power_of_2_double(int64_t k) { return double_of_bits((k + 1023) << 52); }
+/* 2 to the power k, for exponents of normal numbers, and anything at all for what NaN makes of k:
+   shifted without a sign, which C defines for every k. */
+INLINE float power_of_2_float(int32_t k) {
+    return float_of_bits((int32_t)((uint32_t)(k + 127) << 23));
+}
+
+INLINE double power_of_2_double(int64_t k) {
+    return double_of_bits((int64_t)((uint64_t)(k + 1023) << 52));
+}
 
 #define absolute_float(x) __builtin_fabsf(x)
 #define absolute_double(x) __builtin_fabs(x)
