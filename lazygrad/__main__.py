@@ -17,7 +17,7 @@ import lazygrad as lg
 
 from . import demo
 from .backends.c.toolchain import CompilerError, find_toolchain
-from .compiler import BACKENDS
+from .executors import BACKENDS, usable_cores
 
 __all__ = ["main"]
 
@@ -80,7 +80,9 @@ def _facts() -> Iterator[str]:
     yield _row("platform", platform.platform())
     yield _row("backends", ", ".join(BACKENDS))
     yield _row("C compiler", _compiler())
-    yield _row("cores", str(_cores()))
+    threads = os.environ.get("LAZYGRAD_THREADS") or "as many as cores"
+    yield _row("cores", str(usable_cores()))
+    yield _row("threads", threads)
     settings = [f"{name}={os.environ[name]}" for name in _THREADS if name in os.environ]
     yield _row("BLAS threads", ", ".join(settings) or "as many as BLAS chooses")
     for package in _OPTIONAL:
@@ -108,13 +110,6 @@ def _compiler() -> str:
         return f"none: {error}"
     version = found.identity.splitlines()[len(found.command)]
     return f"{' '.join(found.command)}, {version}, vectors of {found.vector_bytes} bytes"
-
-
-def _cores() -> int:
-    # Containers and batch systems may allow a process fewer cores than the machine has.
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _version(package: str) -> str:

@@ -49,6 +49,7 @@ def bound(
     feeds: Mapping[str, Array],
     outputs: Sequence[Array],
     python_steps: bool,
+    threads: int,
 ) -> BoundProgram:
     """Bind a schedule to arrays that were found to fit.
 
@@ -58,7 +59,7 @@ def bound(
     given = {number: feeds[name] for name, number in schedule.feeds}
     native: Any = import_module(".backends.c", __package__)
     try:
-        run, executable, left = native.bind_arrays(schedule, plan, cells, given, outputs)
+        run, executable, left = native.bind_arrays(schedule, plan, cells, given, outputs, threads)
     except native.CompilerError as error:
         if not python_steps:
             raise OptionError(

@@ -18,7 +18,7 @@ import numpy as np
 from .backends.executable import Executable
 from .bound import BoundProgram, bound, checked_feed, checked_output
 from .errors import DTypeError, OptionError, ShapeError
-from .executors import BACKENDS, PLANS_KEPT, Entry, Executors, checked_backend
+from .executors import BACKENDS, PLANS_KEPT, Entry, Executors, checked_backend, checked_threads
 from .feeds import bind_lengths, feedable, missing_feeds, read_feed, unknown_feed
 from .ir.describe import describe, label, worded
 from .ir.graph import Graph
@@ -49,6 +49,7 @@ def compile(
     train: bool | None = None,
     name: str | None = None,
     backend: str | None = None,
+    threads: int | None = None,
     check: bool = False,
 ) -> Program:
     """Compile nodes into a program that is called with feeds by name.
@@ -68,6 +69,10 @@ def compile(
         What runs it: ``"numpy"``, ``"c"`` (compiled, from the first call on) or ``"auto"``, which
         begins on NumPy and moves to C after as many calls as make compiling worth it. By default
         what the environment variable ``LAZYGRAD_BACKEND`` says, else ``"auto"``.
+    threads
+        How many threads C shares long loops among, never short ones; results don't depend on it.
+        By default what the environment variable ``LAZYGRAD_THREADS`` says, else as many as there
+        are cores for this process. BLAS, which NumPy's products run on, has threads of its own.
     check
         Whether every call is also computed node by node, as the graph was written, and compared:
         slow, and for finding out whether a wrong result is lazygrad's fault. Where more than
@@ -76,7 +81,7 @@ def compile(
     Raises
     ------
     OptionError
-        If there is no such backend, or an update is none of a variable.
+        If there is no such backend, there are no threads, or an update is none of a variable.
 
     Examples
     --------
@@ -85,7 +90,7 @@ def compile(
     >>> double(x=[1.0, 2.0])
     {'sum': np.float64(6.0)}
     """
-    return Program(outputs, updates, train, name, backend, check)
+    return Program(outputs, updates, train, name, backend, threads, check)
 
 
 class Program:
@@ -98,10 +103,12 @@ class Program:
         train: bool | None,
         name: str | None,
         backend: str | None = None,
+        threads: int | None = None,
         check: bool = False,
     ) -> None:
         self.name = name
         self.backend = checked_backend(backend)
+        self._threads = threads
         self._outputs = outputs
         nodes, self._structure = _flattened(outputs)
         pairs = _checked_updates(updates)
@@ -135,7 +142,8 @@ class Program:
         """Start without plans, and with a lock that nobody holds."""
         # A program that a custom operation calls from inside itself is refused, not waited for.
         self._lock = threading.RLock()
-        self._executors = Executors(self.schedule, self._cells, self.backend)
+        threads = checked_threads(self._threads)
+        self._executors = Executors(self.schedule, self._cells, self.backend, threads)
         self._door: Callable[[dict[str, object]], tuple[Array, ...] | None] = _closed
         self._run: Callable[..., tuple[Any, ...]] | None = None
         self._entry: Entry | None = None
@@ -171,7 +179,7 @@ class Program:
         arguments = tuple(read[str(node.name)] for node in self._fed)
 
         def compiled(nodes: Sequence[Value]) -> Sequence[Any]:
-            program = Program(list(nodes), (), self.train, None, self.backend)
+            program = Program(list(nodes), (), self.train, None, self.backend, self._threads)
             needed = {str(node.name) for node in program._fed}
             results: Sequence[Any] = program(**{name: read[name] for name in needed})
             return results
@@ -298,7 +306,15 @@ class Program:
         self._check_lengths(lengths, feeds)
         placed = plan(self.schedule, lengths)
         outputs = self._outputs_for(out, placed)
-        made = bound(self.schedule, placed, self._cells, feeds, outputs, python_steps)
+        made = bound(
+            self.schedule,
+            placed,
+            self._cells,
+            feeds,
+            outputs,
+            python_steps,
+            self._executors.threads,
+        )
         made.feeds = feeds
         made.out = self._structure(tuple(outputs))
         return made
@@ -427,6 +443,7 @@ class Program:
             self.train,
             self.name,
             self.backend,
+            self._threads,
             check,
         )
 

@@ -23,7 +23,15 @@ from .schedule.buffers import Plan, plan
 from .schedule.cost import predicted_seconds
 from .schedule.steps import Schedule
 
-__all__ = ["BACKENDS", "PLANS_KEPT", "Entry", "Executors", "checked_backend"]
+__all__ = [
+    "BACKENDS",
+    "PLANS_KEPT",
+    "Entry",
+    "Executors",
+    "checked_backend",
+    "checked_threads",
+    "usable_cores",
+]
 
 BACKENDS = ("auto", "c", "numpy")
 """What a program can be run by."""
@@ -54,6 +62,30 @@ def checked_backend(asked: str | None) -> str:
     return backend
 
 
+def checked_threads(asked: int | None) -> int:
+    """Give how many threads were asked for, or the environment says, or the process has cores."""
+    if asked is not None:
+        if isinstance(asked, bool) or not isinstance(asked, int) or asked < 1:
+            raise OptionError(f"compile: threads is {asked!r}; expected an int from 1 on.")
+        return asked
+    said = os.environ.get("LAZYGRAD_THREADS", "").strip()
+    if not said:
+        return usable_cores()
+    if not (said.isascii() and said.isdecimal()) or int(said) < 1:
+        raise OptionError(
+            f"compile: the environment variable LAZYGRAD_THREADS is {said!r}; expected a whole"
+            " number from 1 on."
+        )
+    return int(said)
+
+
+def usable_cores() -> int:
+    """Count the cores that this process may run on, which can be fewer than there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 @dataclass(eq=False)
 class Entry:
     """An executable, and for how many more calls it is that: None is for ever."""
@@ -75,12 +107,17 @@ class Executors:
     backend
         ``"numpy"``, ``"c"``, or ``"auto"``: NumPy at first, and C from a call on that the cost of
         the schedule decides.
+    threads
+        How many threads C shares long loops among.
     """
 
-    def __init__(self, schedule: Schedule, cells: Sequence[Cell], backend: str) -> None:
+    def __init__(
+        self, schedule: Schedule, cells: Sequence[Cell], backend: str, threads: int = 1
+    ) -> None:
         self.schedule = schedule
         self.cells = cells
         self.backend = backend
+        self.threads = threads
         self.made = 0
         self.promoted = 0
         self._entries: OrderedDict[_Key, Entry] = OrderedDict()
@@ -140,7 +177,7 @@ class Executors:
     def _compiled(self, placed: Plan) -> Executable | None:
         native: Any = import_module(".backends.c", __package__)
         try:
-            executable: Executable = native.bind(self.schedule, placed, self.cells)
+            executable: Executable = native.bind(self.schedule, placed, self.cells, self.threads)
         except native.CompilerError as error:
             reason = str(error)
             if reason not in _said:

@@ -28,13 +28,14 @@ from .unit import ENTRIES, comment
 __all__ = ["bind", "bind_arrays"]
 
 
-def bind(schedule: Schedule, plan: Plan, cells: Sequence[Cell]) -> Executable:
+def bind(schedule: Schedule, plan: Plan, cells: Sequence[Cell], threads: int = 1) -> Executable:
     """Fuse the steps of a schedule of one section, compile them, and bind them to arrays.
 
+    Long loops are shared among *threads*; what they compute doesn't depend on how many these are.
     Raises CompilerError where there is no machine code to be had.
     """
     fused, placed, toolchain = _prepared(schedule, plan)
-    return SegmentEmitter(fused, placed, cells, toolchain, loop_function).executable()
+    return SegmentEmitter(fused, placed, cells, toolchain, loop_function, threads).executable()
 
 
 def bind_arrays(
@@ -43,6 +44,7 @@ def bind_arrays(
     cells: Sequence[Cell],
     feeds: Mapping[int, Array],
     outputs: Sequence[Array],
+    threads: int = 1,
 ) -> tuple[Callable[[], object], Executable, list[Step]]:
     """Bind a schedule to arrays for its feeds and outputs, which it reads and fills in each run.
 
@@ -50,7 +52,7 @@ def bind_arrays(
     Python. Raises CompilerError where there is no machine code to be had.
     """
     fused, placed, toolchain = _prepared(schedule, plan)
-    emitter = _ArrayEmitter(fused, placed, cells, toolchain, feeds, outputs)
+    emitter = _ArrayEmitter(fused, placed, cells, toolchain, feeds, outputs, threads)
     executable = emitter.executable()
     run = emitter.entry(executable) if emitter.is_one_call else executable.sections["run"]
     return run, executable, emitter.python_steps
@@ -85,8 +87,9 @@ class _ArrayEmitter(SegmentEmitter):
         toolchain: Toolchain,
         feeds: Mapping[int, Array],
         outputs: Sequence[Array],
+        threads: int,
     ) -> None:
-        super().__init__(schedule, plan, cells, toolchain, loop_function)
+        super().__init__(schedule, plan, cells, toolchain, loop_function, threads)
         self.takes_feeds = False
         self.given = dict(feeds)
         self.copied: list[tuple[int, Array]] = []

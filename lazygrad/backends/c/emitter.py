@@ -27,10 +27,11 @@ from ..source import Line
 from .cache import Library, library
 from .loops import kernel_function
 from .moves import move_function
+from .pool import parts_runner
 from .products import product_function
 from .text import Function, Layout, literal
 from .toolchain import Toolchain
-from .unit import NOT_FIT, Unit, comment
+from .unit import NOT_FIT, RESERVED, Unit, comment
 from .windows import window_function
 
 __all__ = ["HEAD", "SegmentEmitter", "WriteLoop"]
@@ -75,14 +76,16 @@ class SegmentEmitter(NumpyEmitter):
         cells: Sequence[Cell],
         toolchain: Toolchain,
         write_loop: WriteLoop,
+        threads: int,
     ) -> None:
         super().__init__(schedule, plan, cells)
+        self.threads = threads
         self.write_loop = write_loop
         self.python_steps: list[Step] = []
         self.looped = False
         self.toolchain = toolchain
         self.unit = Unit(HEAD, toolchain.vector_bytes)
-        self.bases: list[Array | None] = []
+        self.bases: list[Array | None] = [None] * RESERVED
         self.base_of: dict[int, str] = {}
         self.arena_bytes = plan.arena_bytes
         self.shown: dict[int, Array] = {}
@@ -194,6 +197,8 @@ class SegmentEmitter(NumpyEmitter):
             table[i] = 0 if array is None else array.ctypes.data
         if -1 in self.base_of:
             table[int(self.base_of[-1][3:-1])] = self.arena
+        if self.unit.has_parts and self.threads > 1:
+            table[:RESERVED] = parts_runner(self.toolchain), self.threads
         # The calls know addresses only; what these belong to must stay.
         self.namespace["held"] = (table, self.bases)
         self.namespace["table"] = table.ctypes.data
@@ -207,6 +212,8 @@ class SegmentEmitter(NumpyEmitter):
 
     def _is_short(self) -> bool:
         """Whether a call is over before another thread could make use of the interpreter."""
+        if self.unit.has_parts:
+            return False
         touched = sum(self.plan.bytes_of(self.schedule, n) for n in range(len(self.plan.storage)))
         return touched < _SHORT_BYTES
 

@@ -13,8 +13,10 @@ from dataclasses import dataclass, field, replace
 from math import prod
 
 from ...ir.op import Op, Trait
-from ...schedule.kernel import Kernel, Statement, axes_within, computing_dtypes
-from ...spec import DType, Spec
+from ...schedule.kernel import Kernel, Statement, computing_dtypes
+from ...spec import DType
+from .nest import Loop, Nest
+from .parts import Share
 from .text import Function, Layout, c_type, indented, reduction_start, summed
 
 __all__ = ["CHUNK", "kernel_function"]
@@ -47,24 +49,6 @@ def kernel_function(
     quick = _Writer(kernel, layouts, literals, True).function()
     again = "\n".join(indented(["if (far) {", *careful.body.splitlines(), "}"]))
     return replace(quick, body=f"    int32_t far = 0;\n{quick.body}\n{again}")
-
-
-@dataclass
-class _Access:
-    """A value in memory, as the nest goes through it."""
-
-    number: int
-    strides: tuple[int, ...]
-    pointer: str = ""
-
-
-@dataclass
-class _Loop:
-    """A loop over one axis of the domain, or several that can be gone through as one."""
-
-    size: int
-    axes: list[int]
-    variable: str = ""
 
 
 @dataclass
@@ -104,13 +88,12 @@ class _Writer:
         self.layouts = layouts
         self.literals = literals
         self.aliases = kernel.aliases
-        self.rank = len(kernel.domain)
-        self.rows = kernel.outer if kernel.outer < self.rank else 0
+        self.nest = nest = Nest(kernel, layouts, literals)
+        self.rows, self.outer, self.inner = nest.rows, nest.outer, nest.inner
         self.by_number = {s.number: s for s in kernel.statements}
         self.stored = set(kernel.stored)
-        self.accesses: dict[tuple[int, tuple[int, ...]], _Access] = {}
-        self.arguments: list[tuple[int, bool]] = []
-        self.parameters: list[str] = []
+        self.left: list[tuple[str, str, int]] = []
+        self.afterwards: list[str] = []
         self.reductions: set[tuple[Op, DType]] = set()
         self.head: list[str] = []
         self.tail: list[str] = []
@@ -120,118 +103,31 @@ class _Writer:
 
     def function(self) -> Function:
         """Write the whole of it."""
-        self._gather_accesses()
-        self._name_pointers()
-        loops = self._merged_loops()
-        self.outer = [loop for loop in loops if loop.axes[-1] < self.rows]
-        self.inner = [loop for loop in loops if loop.axes[-1] >= self.rows]
-        for prefix, group in (("i", self.outer), ("j", self.inner)):
-            for i, loop in enumerate(group):
-                loop.variable = f"{prefix}{i}" if len(group) > 1 else prefix
         self._start_finals()
         body = self._body()
         for loop in reversed(self.outer):
-            body = [self._opened(loop), *indented(body), "}"]
-        lines = indented([*self.head, *body, *self.tail])
-        parameters = ", ".join(self.parameters)
+            body = [loop.opened, *indented(body), "}"]
+        bounds = [] if self.share is None else self.share.bounds()
+        lines = indented([*bounds, *self.head, *body, *self.tail])
         return Function(
-            parameters, "\n".join(lines), tuple(self.arguments), frozenset(self.reductions)
+            ", ".join(self.nest.parameters),
+            "\n".join(lines),
+            tuple(self.nest.arguments),
+            frozenset(self.reductions),
+            parts=self.parts,
+            shared=tuple(self.left),
+            afterwards="\n".join(indented(self.afterwards)),
         )
 
-    # What is in memory, and how the loops go through it.
+    @property
+    def share(self) -> Share | None:
+        """How the nest is shared out, if it is."""
+        return None if self.nest.shared is None else self.nest.shared.share
 
-    def _gather_accesses(self) -> None:
-        for statement in self.kernel.statements:
-            for number in statement.step.reads:
-                if self.aliases.get(number, number) in self.by_number or number in self.literals:
-                    continue
-                self._access(number, self._walked(statement))
-            if statement.number in self.stored:
-                self._access_result(statement)
-
-    def _walked(self, statement: Statement) -> tuple[int, ...]:
-        step = statement.step
-        is_reduction = Trait.REDUCES in step.op.traits
-        return self._shape(step.reads[0] if is_reduction else step.writes[0])
-
-    def _shape(self, number: int) -> tuple[int, ...]:
-        if number in self.kernel.specs:
-            shape: tuple[int, ...] = self.kernel.specs[number].shape  # type: ignore[assignment]
-            return shape
-        return self.layouts[number].shape
-
-    def _dtype(self, number: int) -> DType:
-        spec: Spec | None = self.kernel.specs.get(number)
-        return self.layouts[number].dtype if spec is None else spec.dtype
-
-    def _access(self, number: int, walked: tuple[int, ...]) -> _Access:
-        layout = self.layouts[number]
-        strides = [0] * self.rank
-        long = [
-            stride
-            for length, stride in zip(layout.shape, layout.strides, strict=True)
-            if length != 1
-        ]
-        for axis, stride in zip(axes_within(layout.shape, walked), long, strict=True):
-            strides[axis] = stride
-        return self._kept_access(number, tuple(strides))
-
-    def _access_result(self, statement: Statement) -> _Access:
-        layout = self.layouts[statement.number]
-        axes = range(statement.depth) if statement.kept is None else statement.kept
-        strides = [0] * self.rank
-        long = [
-            stride
-            for length, stride in zip(layout.shape, layout.strides, strict=True)
-            if length != 1
-        ]
-        for axis, stride in zip(axes, long, strict=True):
-            strides[axis] = stride
-        return self._kept_access(statement.number, tuple(strides))
-
-    def _kept_access(self, number: int, strides: tuple[int, ...]) -> _Access:
-        return self.accesses.setdefault((number, strides), _Access(number, strides))
-
-    def _name_pointers(self) -> None:
-        """Give values at the same place the same pointer, since no other may look there."""
-        places: dict[tuple[str, int, DType], list[_Access]] = {}
-        for access in self.accesses.values():
-            layout = self.layouts[access.number]
-            places.setdefault((layout.base, layout.offset, layout.dtype), []).append(access)
-        for i, ((_, _, dtype), group) in enumerate(places.items()):
-            is_written = any(access.number in self.stored for access in group)
-            for access in group:
-                access.pointer = f"p{i}"
-            const = "" if is_written else "const "
-            self.parameters.append(f"{const}{c_type(dtype)} *restrict p{i}")
-            self.arguments.append((group[0].number, is_written))
-
-    def _merged_loops(self) -> list[_Loop]:
-        """Merge neighbouring axes that all accesses go through as through one."""
-        domain = self.kernel.domain
-        loops: list[_Loop] = []
-        for axis, size in enumerate(domain):
-            if (
-                loops
-                and axis != self.rows
-                and all(a.strides[axis - 1] == a.strides[axis] * size for a in self._all())
-            ):
-                loops[-1].size *= size
-                loops[-1].axes.append(axis)
-            else:
-                loops.append(_Loop(size, [axis]))
-        return loops
-
-    def _all(self) -> list[_Access]:
-        return list(self.accesses.values())
-
-    def _index(self, access: _Access, loops: list[_Loop]) -> str:
-        strides = [access.strides[loop.axes[-1]] for loop in loops]
-        return summed(strides, [loop.variable for loop in loops])
-
-    def _opened(self, loop: _Loop) -> str:
-        name = loop.variable
-        return f"for (int64_t {name} = 0; {name} < {loop.size}; {name}++) {{"
+    @property
+    def parts(self) -> int:
+        """Into how many parts the nest falls."""
+        return 1 if self.share is None else self.share.parts
 
     # The loops.
 
@@ -255,7 +151,7 @@ class _Writer:
             self._is_of_row(statement)
             and statement.kept is None
             and Trait.REDUCES in statement.step.op.traits
-            and len(self._long(self._walked(statement))) > self.rows
+            and len(self._long(self.nest.walked(statement))) > self.rows
         )
 
     def _long(self, shape: tuple[int, ...]) -> list[int]:
@@ -266,8 +162,8 @@ class _Writer:
         if self._is_row_reduction(statement):
             row.names[number] = f"v{self.places[number]}"
             if number in self.stored:
-                access = self._access_result(statement)
-                target = f"{access.pointer}[{self._index(access, self.outer)}]"
+                access = self.nest.access_result(statement)
+                target = self.nest.place(access, self.outer)
                 row.stores.append(f"{target} = v{self.places[number]};")
             return
         if statement.kept is not None:
@@ -312,7 +208,7 @@ class _Writer:
         *around, innermost = self.inner
         body = self._innermost(innermost, lines, accumulators)
         for loop in reversed(around):
-            body = [self._opened(loop), *indented(body), "}"]
+            body = [loop.opened, *indented(body), "}"]
         return body
 
     def _flushed(self, lines: list[str], accumulators: list[_Accumulator]) -> list[str]:
@@ -321,26 +217,25 @@ class _Writer:
 
     def _start(self, accumulator: _Accumulator) -> str:
         statement = accumulator.statement
-        dtype = self._dtype(statement.number)
+        dtype = self.nest.dtype(statement.number)
         start = reduction_start(statement.step.op, dtype)
         return f"{c_type(dtype)} {accumulator.name} = {start}"
 
     def _innermost(
-        self, loop: _Loop, lines: list[str], accumulators: list[_Accumulator]
+        self, loop: Loop, lines: list[str], accumulators: list[_Accumulator]
     ) -> list[str]:
         pragma = "#pragma omp simd" + "".join(
             f" reduction({self._reducer(a.statement)}:{a.name})" for a in accumulators
         )
-        name = loop.variable
-        if not accumulators or loop.size <= CHUNK:
-            opened = [pragma, self._opened(loop)] if accumulators else [self._opened(loop)]
+        if not accumulators or loop.longest <= CHUNK:
+            opened = [pragma, loop.opened] if accumulators else [loop.opened]
             return self._flushed([*opened, *indented(lines), "}"], accumulators)
-        chunk = [pragma, f"for (int64_t {name} = first; {name} < end; {name}++) {{"]
+        name, last = loop.variable, loop.last
+        chunk = [pragma, f"for (int64_t {name} = begin; {name} < end; {name}++) {{"]
         inside = self._flushed([*chunk, *indented(lines), "}"], accumulators)
-        size = loop.size
         return [
-            f"for (int64_t first = 0; first < {size}; first += {CHUNK}) {{",
-            f"    const int64_t end = first + {CHUNK} < {size} ? first + {CHUNK} : {size};",
+            f"for (int64_t begin = {loop.first}; begin < {last}; begin += {CHUNK}) {{",
+            f"    const int64_t end = begin + {CHUNK} < {last} ? begin + {CHUNK} : {last};",
             *indented(inside),
             "}",
         ]
@@ -348,13 +243,13 @@ class _Writer:
     # Statements.
 
     def _write_statement(
-        self, statement: Statement, scope: _Scope, loops: list[_Loop], stage: int = 0
+        self, statement: Statement, scope: _Scope, loops: list[Loop], stage: int = 0
     ) -> None:
         step, number = statement.step, statement.number
-        result = self._dtype(number)
+        result = self.nest.dtype(number)
         op = step.op
         assert op.c is not None
-        given = [self._dtype(read) for read in step.reads]
+        given = [self.nest.dtype(read) for read in step.reads]
         if Trait.REDUCES in op.traits:
             # Nothing is reduced where the axes have length 1.
             text = self._operand(step.reads[0], result, statement, scope, loops)
@@ -375,15 +270,15 @@ class _Writer:
         name = scope.names[number] = f"v{self.places[number]}"
         scope.lines.append(f"const {c_type(result)} {name} = {text};")
         if number in self.stored:
-            access = self._access_result(statement)
-            scope.stores.append(f"{access.pointer}[{self._index(access, loops)}] = {name};")
+            access = self.nest.access_result(statement)
+            scope.stores.append(f"{self.nest.place(access, loops)} = {name};")
 
     def _operands(
         self,
         statement: Statement,
         computing: tuple[DType, ...],
         scope: _Scope,
-        loops: list[_Loop],
+        loops: list[Loop],
     ) -> list[str]:
         reads = statement.step.reads
         return [
@@ -392,14 +287,14 @@ class _Writer:
         ]
 
     def _operand(
-        self, number: int, dtype: DType, statement: Statement, scope: _Scope, loops: list[_Loop]
+        self, number: int, dtype: DType, statement: Statement, scope: _Scope, loops: list[Loop]
     ) -> str:
         """Write an operand, read as an element type."""
         text = self._value(number, statement, scope, loops)
-        own = self._dtype(number)
+        own = self.nest.dtype(number)
         return text if own == dtype else f"({c_type(dtype)}){text}"
 
-    def _value(self, number: int, statement: Statement, scope: _Scope, loops: list[_Loop]) -> str:
+    def _value(self, number: int, statement: Statement, scope: _Scope, loops: list[Loop]) -> str:
         source = self.aliases.get(number, number)
         if source in scope.names:
             return scope.names[source]
@@ -407,21 +302,21 @@ class _Writer:
             return self._kept_value(source, scope, loops)
         if number in self.literals:
             return self.literals[number]
-        access = self._access(number, self._walked(statement))
-        return self._loaded(f"{access.pointer}[{self._index(access, loops)}]", number, scope)
+        access = self.nest.access(number, self.nest.walked(statement))
+        return self._loaded(self.nest.place(access, loops), number, scope)
 
     def _loaded(self, place: str, number: int, scope: _Scope) -> str:
         if place not in scope.loads:
             name = f"x{len(scope.loads)}"
-            scope.lines.append(f"const {c_type(self._dtype(number))} {name} = {place};")
+            scope.lines.append(f"const {c_type(self.nest.dtype(number))} {name} = {place};")
             scope.loads[place] = name
         return scope.loads[place]
 
-    def _kept_value(self, number: int, scope: _Scope, loops: list[_Loop]) -> str:
+    def _kept_value(self, number: int, scope: _Scope, loops: list[Loop]) -> str:
         """Read what an earlier stage has made: from where it is stored, or from its buffer."""
         if number in self.stored:
-            access = self._access_result(self.by_number[number])
-            return self._loaded(f"{access.pointer}[{self._index(access, loops)}]", number, scope)
+            access = self.nest.access_result(self.by_number[number])
+            return self._loaded(self.nest.place(access, loops), number, scope)
         return self._loaded(f"{self.buffers[number]}[{self._row_index()}]", number, scope)
 
     def _row_index(self) -> str:
@@ -442,7 +337,7 @@ class _Writer:
             return
         size = prod(loop.size for loop in self.inner)
         buffer = self.buffers[number] = f"b{self.places[number]}"
-        self.head.append(f"{c_type(self._dtype(number))} {buffer}[{size}];")
+        self.head.append(f"{c_type(self.nest.dtype(number))} {buffer}[{size}];")
         scope.lines.append(f"{buffer}[{self._row_index()}] = {scope.names[number]};")
 
     def _loop_stage(self, statement: Statement) -> int:
@@ -452,15 +347,15 @@ class _Writer:
     # Reductions.
 
     def _reducer(self, statement: Statement) -> str:
-        dtype = self._dtype(statement.number)
+        dtype = self.nest.dtype(statement.number)
         self.reductions.add((statement.step.op, dtype))
         return f"{statement.step.op.name}_of_{c_type(dtype)}"
 
-    def _combined(self, statement: Statement, scope: _Scope, total: str, loops: list[_Loop]) -> str:
+    def _combined(self, statement: Statement, scope: _Scope, total: str, loops: list[Loop]) -> str:
         """Write one more element, combined with what there is so far."""
         op = statement.step.op
         assert op.c is not None
-        dtype = self._dtype(statement.number)
+        dtype = self.nest.dtype(statement.number)
         element = self._operand(statement.step.reads[0], dtype, statement, scope, loops)
         if "?" in op.c and not element.isidentifier():
             name = f"e{self.places[statement.number]}"
@@ -473,18 +368,18 @@ class _Writer:
         number, op = statement.number, statement.step.op
         if statement.kept is None and not self._is_row_reduction(statement):
             return None
-        dtype, place = self._dtype(number), self.places[number]
+        dtype, place = self.nest.dtype(number), self.places[number]
         if self._is_row_reduction(statement):
             before.append(f"{c_type(dtype)} v{place} = {reduction_start(op, dtype)};")
-            if self.inner[-1].size <= CHUNK:
+            if self.inner[-1].longest <= CHUNK:
                 return _Accumulator(statement, f"v{place}", None)
             total = f"v{place}"
         elif self.inner and statement.kept and self.inner[-1].axes[-1] in statement.kept:
             return None
         elif statement.kept:
-            access = self._access_result(statement)
+            access = self.nest.access_result(statement)
             around = [*self.outer, *self.inner[:-1]]
-            total = f"{access.pointer}[{self._index(access, around)}]"
+            total = self.nest.place(access, around)
         else:
             total = f"t{place}"
         assert op.c is not None
@@ -492,27 +387,72 @@ class _Writer:
         return _Accumulator(statement, f"a{place}", f"{total} = {folded};")
 
     def _start_finals(self) -> None:
-        """Write what final results start from, and what becomes of those that are one number."""
+        """Write what final results start from, and what becomes of them at the end."""
         for statement in self.kernel.statements:
             if statement.kept is None:
                 continue
-            number, op = statement.number, statement.step.op
-            dtype, place = self._dtype(number), self.places[number]
-            start = reduction_start(op, dtype)
-            pointer = self._access_result(statement).pointer
-            if not statement.kept:
+            dtype = self.nest.dtype(statement.number)
+            start = reduction_start(statement.step.op, dtype)
+            if statement.kept:
+                self._start_many(statement, c_type(dtype), start)
+            else:
                 # The total of many sums is kept wider than they are.
                 wide = "double" if dtype.kind == "f" else c_type(dtype)
-                self.head.append(f"{wide} t{place} = {start};")
-                self.tail.append(f"{pointer}[0] = t{place};")
-            else:
-                size = prod(self.layouts[number].shape)
-                self.head.append(f"for (int64_t k = 0; k < {size}; k++) {pointer}[k] = {start};")
+                self._start_one(statement, wide, start)
 
-    def _fold_final(self, statement: Statement, scope: _Scope, loops: list[_Loop]) -> None:
+    def _start_one(self, statement: Statement, kind: str, start: str) -> None:
+        place = self.places[statement.number]
+        pointer = self.nest.access_result(statement).pointer
+        self.head.append(f"{kind} t{place} = {start};")
+        if self.parts == 1:
+            self.tail.append(f"{pointer}[0] = t{place};")
+            return
+        self.left.append((kind, f"q{place}", self.parts))
+        self.tail.append(f"q{place}[part] = t{place};")
+        folded = self._folded(statement, f"q{place}[part]", f"t{place}", kind)
+        self.afterwards += [
+            f"{kind} t{place} = {start};",
+            f"for (int64_t part = 0; part < {self.parts}; part++) t{place} = {folded};",
+            f"{pointer}[0] = t{place};",
+        ]
+
+    def _start_many(self, statement: Statement, kind: str, start: str) -> None:
+        access = self.nest.access_result(statement)
+        pointer, size = access.pointer, prod(self.layouts[statement.number].shape)
+        shared = self.nest.shared
+        if shared is None:
+            self.head.append(f"for (int64_t k = 0; k < {size}; k++) {pointer}[k] = {start};")
+            return
+        if self.nest.is_apart(statement, shared):
+            stride = access.strides[shared.axes[-1]]
+            bounds = f"int64_t k = first * {stride}; k < last * {stride}; k++"
+            self.head.append(f"for ({bounds}) {pointer}[k] = {start};")
+            return
+        # Each part adds to elements of its own.
+        place = self.places[statement.number]
+        self.left.append((kind, f"q{place}", self.parts * size))
+        access.pointer = f"o{place}"
+        self.head += [
+            f"{kind} *const o{place} = q{place} + part * {size};",
+            f"for (int64_t k = 0; k < {size}; k++) o{place}[k] = {start};",
+        ]
+        folded = self._folded(statement, f"q{place}[part * {size} + k]", f"{pointer}[k]", kind)
+        self.afterwards += [
+            f"for (int64_t k = 0; k < {size}; k++) {{",
+            f"    {pointer}[k] = {start};",
+            f"    for (int64_t part = 0; part < {self.parts}; part++) {pointer}[k] = {folded};",
+            "}",
+        ]
+
+    def _folded(self, statement: Statement, element: str, total: str, kind: str) -> str:
+        form = statement.step.op.c
+        assert form is not None, "what reduces has a form"
+        return form.format(x=element, y=total, t=kind)
+
+    def _fold_final(self, statement: Statement, scope: _Scope, loops: list[Loop]) -> None:
         """Let an element join a final result where that lies."""
         total = f"t{self.places[statement.number]}"
         if statement.kept:
-            access = self._access_result(statement)
-            total = f"{access.pointer}[{self._index(access, loops)}]"
+            access = self.nest.access_result(statement)
+            total = self.nest.place(access, loops)
         scope.lines.append(f"{total} = {self._combined(statement, scope, total, loops)};")

@@ -44,7 +44,8 @@ class _Body(SegmentEmitter):
         lengths = dict(zip(attrs["names"], attrs["lengths"], strict=True))
         schedule = self.made.schedule
         fused = fuse(schedule, make_plan(schedule, lengths))
-        super().__init__(fused, make_plan(fused, lengths), (), owner.toolchain, owner.write_loop)
+        placed = make_plan(fused, lengths)
+        super().__init__(fused, placed, (), owner.toolchain, owner.write_loop, owner.threads)
         self.owner = owner
         self.unit = owner.unit
         self._bind_storage()

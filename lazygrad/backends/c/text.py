@@ -47,6 +47,10 @@ class Function:
     `arguments` pairs each value with whether it is written; `reductions` are operations and
     element types that its loops reduce by. A function that *can fail* returns 1 where it
     does; one that *takes the table* has it as its first parameter, named `at`.
+
+    A function in several *parts* does the part that `part` says, in any order and on any thread.
+    `shared` are arrays, as type, name and size, in which parts leave what is put together
+    `afterwards`, by lines that see them and the parameters.
     """
 
     parameters: str
@@ -56,6 +60,9 @@ class Function:
     attributes: str = ""
     can_fail: bool = False
     takes_table: bool = False
+    parts: int = 1
+    shared: tuple[tuple[str, str, int], ...] = ()
+    afterwards: str = ""
 
 
 def c_type(dtype: DType) -> str:

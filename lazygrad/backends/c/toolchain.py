@@ -30,6 +30,7 @@ _FLAGS = (
     "-fno-strict-aliasing",
     "-fwrapv",
     "-fopenmp-simd",
+    "-pthread",
     "-fPIC",
     "-shared",
     "-w",

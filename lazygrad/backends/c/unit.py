@@ -1,20 +1,25 @@
 """A translation unit: functions, each emitted once, and segments that call them.
 
 A program's memory is a table of base addresses: its arena, its leaves, and what a call hands over.
-The table is filled by the first segment of a call. Names of the user's reach the code in comments
-alone. Knows functions and layouts; knows no steps.
+The table is filled by the first segment of a call. Before them stand two entries that are none: who
+runs the parts of a loop, if there are threads, and how many these are. Names of the user's reach
+the code in comments alone. Knows functions and layouts; knows no steps.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.resources import files
 
 from ...ir.op import Op
 from ...spec import DType
 from .text import Function, Layout, c_type, indented, reduction_start
 
-__all__ = ["ENTRIES", "NOT_FIT", "Unit", "comment"]
+__all__ = ["ENTRIES", "NOT_FIT", "RESERVED", "Unit", "comment"]
+
+RESERVED = 2
+"""How many entries of the table are no addresses of memory."""
 
 ENTRIES = 8
 """How many bindings of one library to arrays can be called without an argument."""
@@ -66,6 +71,16 @@ typedef double double_vector
 #endif"""
 
 
+_PARTS = """\
+typedef void (*part_function)(void *const *, int64_t);
+typedef void (*parts_runner)(int64_t, part_function, void *const *, int64_t);
+
+static void in_parts(char **at, part_function function, void *const *values, int64_t parts) {
+    if (at[0]) ((parts_runner)at[0])((int64_t)at[1], function, values, parts);
+    else for (int64_t part = 0; part < parts; part++) function(values, part);
+}"""
+
+
 class Unit:
     """The text of a translation unit, as it grows; *head* is where an array's facts begin."""
 
@@ -73,7 +88,7 @@ class Unit:
         self._head = head
         self.vector_bytes = vector_bytes
         self._reductions: dict[tuple[Op, DType], None] = {}
-        self._texts: dict[tuple[str, str, str], str] = {}
+        self._names: dict[Function, str] = {}
         self._segments: list[str] = []
 
     def call(
@@ -83,17 +98,13 @@ class Unit:
 
         Where it fails, the segment returns the number of the step, counted from 1.
         """
-        body = f"{function.body}\n    return 0;" if function.can_fail else function.body
-        result = "int " if function.can_fail else "void "
-        table = "char **at, " if function.takes_table else ""
-        key = (function.attributes + result, table + function.parameters, body)
-        name = self._texts.setdefault(key, f"kernel_{len(self._texts)}")
+        name = self._names.setdefault(replace(function, arguments=()), f"kernel_{len(self._names)}")
         for reduction in sorted(function.reductions, key=lambda r: (r[0].name, r[1].char)):
             self._reductions[reduction] = None
         arguments = [
             self.address(layouts[number], is_written) for number, is_written in function.arguments
         ]
-        table = "at, " if function.takes_table else ""
+        table = "at, " if function.takes_table or function.parts > 1 else ""
         call = f"{name}({table}{', '.join(arguments)})"
         return [
             comment(note),
@@ -136,13 +147,16 @@ class Unit:
         ]
 
     @property
+    def has_parts(self) -> bool:
+        """Whether there is something that threads could share."""
+        return any(function.parts > 1 for function in self._names)
+
+    @property
     def code(self) -> str:
         """What is particular to this program: its kernels and segments."""
-        kernels = [
-            f"static __attribute__((noinline)) {kind}{name}({parameters}) {{\n{body}\n}}"
-            for (kind, parameters, body), name in self._texts.items()
-        ]
-        return "\n\n".join([_BANNER, *self._reducers(), *kernels, *self._segments]) + "\n"
+        kernels = [text for f, name in self._names.items() for text in _texts(f, name)]
+        parts = [_PARTS] if self.has_parts else []
+        return "\n\n".join([_BANNER, *parts, *self._reducers(), *kernels, *self._segments]) + "\n"
 
     @property
     def text(self) -> str:
@@ -161,6 +175,35 @@ class Unit:
                 f" initializer(omp_priv = {start})"
             )
         return found
+
+
+def _texts(function: Function, name: str) -> list[str]:
+    """Write a function; one in parts as what does a part, and what runs them all."""
+    head = f"static __attribute__((noinline)) {function.attributes}"
+    if function.parts == 1:
+        kind, end = ("int", "\n    return 0;") if function.can_fail else ("void", "")
+        table = "char **at, " if function.takes_table else ""
+        return [f"{head}{kind} {name}({table}{function.parameters}) {{\n{function.body}{end}\n}}"]
+    assert not function.can_fail, "parts do their work, and that alone"
+    assert not function.takes_table, "parts know their operands, and those alone"
+    shared = [f"{kind} *restrict {one}" for kind, one, _ in function.shared]
+    given = ", ".join([function.parameters, *shared])
+    names = [parameter.split("*restrict ")[1] for parameter in given.split(", ")]
+    taken = ", ".join(f"p[{i}]" for i in range(len(names)))
+    values = ", ".join(f"(void *){one}" for one in names)
+    run = [
+        *(f"{kind} {one}[{size}];" for kind, one, size in function.shared),
+        f"in_parts(at, {name}_of, (void *const[]){{{values}}}, {function.parts});",
+    ]
+    after = f"\n{function.afterwards}" if function.afterwards else ""
+    return [
+        f"{head}void {name}_part({given}, int64_t part) {{\n{function.body}\n}}",
+        f"static void {name}_of(void *const *p, int64_t part) {{ {name}_part({taken}, part); }}",
+        f"static __attribute__((noinline)) void {name}(char **at, {function.parameters}) {{\n"
+        + "\n".join(indented(run))
+        + after
+        + "\n}",
+    ]
 
 
 def _elementary() -> str:

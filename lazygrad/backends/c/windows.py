@@ -7,13 +7,18 @@ places within it. Knows layouts and levels; knows nothing of images.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import prod
 from typing import TypeAlias
 
 from ...ir.op import Attrs
 from ...schedule.steps import Step
+from .parts import Share, share, wanted_parts
 from .text import Function, Layout, c_type, indented, summed
 
 __all__ = ["window_function"]
+
+_VISITS_PER_SECOND = 2e9
 
 _Levels: TypeAlias = "Sequence[tuple[int, int]]"
 _Layouts: TypeAlias = "Sequence[Layout]"
@@ -30,22 +35,38 @@ def window_function(step: Step, attrs: Attrs, layouts: Mapping[int, Layout]) -> 
         return None
     if any(layout.dtype != given[-1].dtype for layout in given) or not given[-1].is_contiguous:
         return None
-    kind = c_type(given[-1].dtype)
+    out = given[-1]
+    kind = c_type(out.dtype)
     parameters = [f"const {kind} *restrict p{i}" for i in range(len(step.reads))]
     parameters.append(f"{kind} *restrict p{len(step.reads)}")
     arguments = (*((number, False) for number in step.reads), (step.writes[0], True))
-    lines = write(given, attrs["inner"], attrs["outer"], kind)
-    return Function(", ".join(parameters), "\n".join(indented(lines)), arguments)
+    inner, outer = attrs["inner"], attrs["outer"]
+    lead = write.lead(given)
+    visits = prod(lead) * prod(_lengths(inner)) * prod(_lengths(outer))
+    shared = share(lead[0] if lead else 1, wanted_parts(visits / _VISITS_PER_SECOND))
+    inside = write.lines(given, inner, outer, kind)
+    if write.adds:
+        place = summed(out.strides[:-1], [f"n{axis}" for axis in range(len(lead))])
+        size = out.shape[-1] * out.dtype.itemsize
+        inside = [f"memset(p{len(step.reads)} + {place}, 0, {size});", *inside]
+    loops = _nested("n", lead, inside, shared)
+    body = "\n".join(indented([*shared.bounds(), *loops]))
+    return Function(", ".join(parameters), body, arguments, parts=shared.parts)
 
 
-def _loop(name: str, length: int) -> str:
-    return f"for (int64_t {name} = 0; {name} < {length}; {name}++) {{"
+def _nested(
+    prefix: str, lengths: Sequence[int], inside: list[str], shared: Share | None = None
+) -> list[str]:
+    """Put loops around lines; their variables are a prefix and a number.
 
-
-def _nested(prefix: str, lengths: Sequence[int], inside: list[str]) -> list[str]:
-    """Put loops around lines; their variables are a prefix and a number."""
+    The outermost may be one that is shared out.
+    """
     for axis, length in reversed(list(enumerate(lengths))):
-        inside = [_loop(f"{prefix}{axis}", length), *indented(inside), "}"]
+        name, bounds = f"{prefix}{axis}", ("0", str(length))
+        if axis == 0 and shared is not None:
+            bounds = shared.first, shared.last
+        head = f"for (int64_t {name} = {bounds[0]}; {name} < {bounds[1]}; {name}++) {{"
+        inside = [head, *indented(inside), "}"]
     return inside
 
 
@@ -95,7 +116,7 @@ def _max_patches(layouts: _Layouts, inner: _Levels, outer: _Levels, kind: str) -
         *_largest(x, "p0", axes, inner, outer),
         f"p1[{_place(out, axes, [('o', len(outer))])}] = most;",
     ]
-    return _nested("n", x.shape[:-1], _nested("o", _lengths(outer), inside))
+    return _nested("o", _lengths(outer), inside)
 
 
 def _sum_patches(layouts: _Layouts, inner: _Levels, outer: _Levels, kind: str) -> list[str]:
@@ -107,15 +128,12 @@ def _sum_patches(layouts: _Layouts, inner: _Levels, outer: _Levels, kind: str) -
         *_nested("i", _lengths(inner), [f"sum += from[{_along('i', inner, step)}];"]),
         f"p1[{_place(out, axes, [('o', len(outer))])}] = sum;",
     ]
-    return _nested("n", x.shape[:-1], _nested("o", _lengths(outer), inside))
+    return _nested("o", _lengths(outer), inside)
 
 
 def _max_share(layouts: _Layouts, inner: _Levels, outer: _Levels, kind: str) -> list[str]:
     g, x, out = layouts
     axes, step = len(x.shape) - 1, x.strides[-1]
-    size = out.dtype.itemsize
-    for length in out.shape:
-        size *= length
     place = _along("i", inner, step)
     inside = [
         *_largest(x, "p1", axes, inner, outer),
@@ -130,26 +148,33 @@ def _max_share(layouts: _Layouts, inner: _Levels, outer: _Levels, kind: str) -> 
             [f"to[{_along('i', inner, 1)}] += share * (from[{place}] == most);"],
         ),
     ]
-    loops = _nested("n", x.shape[:-1], _nested("o", _lengths(outer), inside))
-    return [f"memset(p2, 0, {size});", *loops]
+    return _nested("o", _lengths(outer), inside)
 
 
 def _add_patches(layouts: _Layouts, inner: _Levels, outer: _Levels, kind: str) -> list[str]:
     x, out = layouts
     axes = len(out.shape) - 1
-    size = out.dtype.itemsize
-    for length in out.shape:
-        size *= length
     source = _place(x, axes, [("i", len(inner)), ("o", len(outer))])
     target = f"{_start(out, axes)} + {_along('i', inner, 1)} + {_along('o', outer, 1)}"
     inside = _nested("o", _lengths(outer), [f"p1[{target}] += p0[{source}];"])
-    loops = _nested("n", out.shape[:-1], _nested("i", _lengths(inner), inside))
-    return [f"memset(p1, 0, {size});", *loops]
+    return _nested("i", _lengths(inner), inside)
 
 
-_WRITERS: dict[str, Callable[[_Layouts, _Levels, _Levels, str], list[str]]] = {
-    "add_patches": _add_patches,
-    "max_patches": _max_patches,
-    "max_share": _max_share,
-    "sum_patches": _sum_patches,
+@dataclass(frozen=True)
+class _Writer:
+    """What is written for the last axis of one operand, and whether it adds to its result."""
+
+    lines: Callable[[_Layouts, _Levels, _Levels, str], list[str]]
+    adds: bool = False
+
+    def lead(self, given: _Layouts) -> tuple[int, ...]:
+        """Give the lengths of the axes before the one that patches are taken from."""
+        return given[-1 if self.adds else 0].shape[:-1]
+
+
+_WRITERS = {
+    "add_patches": _Writer(_add_patches, adds=True),
+    "max_patches": _Writer(_max_patches),
+    "max_share": _Writer(_max_share, adds=True),
+    "sum_patches": _Writer(_sum_patches),
 }

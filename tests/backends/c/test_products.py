@@ -85,13 +85,20 @@ def _attention(x):
     return x.swapaxes(1, 2).swapaxes(-1, -2)
 
 
-def test_large_ones_are_left_to_blas():
-    x = lg.placeholder((2, 1200), name="x")
-    y = lg.placeholder((1200, 1200), name="y")
-    program = lg.compile(lg.exp(x @ y), backend="c")
-    a, b = np.ones((2, 1200)), np.full((1200, 1200), 1e-3)
-    np.testing.assert_allclose(program(x=a, y=b), np.exp(a @ b), rtol=1e-12)
-    assert "dot(" in program.source.split("segment_0(char")[0]
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_large_ones_go_block_by_block(dtype):
+    pairs = [
+        # Several blocks of the depth, of the columns with some left over, of the rows.
+        ((40, 700), (700, 500), same, same),
+        ((3, 1100), (1100, 300), same, same),
+        ((700, 41), (700, 500), turned, same),
+        ((41, 530), (300, 530), same, turned),
+        ((600, 41), (300, 600), turned, turned),
+        ((1100, 1030), (1030, 40), same, same),
+        ((2, 30, 520), (2, 520, 530), same, same),
+    ]
+    program = check(pairs, dtype)
+    assert "matmul(" not in program.source.split("segment_0(char")[0]
 
 
 def test_integers_are_left_to_numpy():
