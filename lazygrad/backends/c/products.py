@@ -25,12 +25,34 @@ __all__ = ["product_function"]
 
 # A right operand that fits into the second level of the cache needs no packing to be quick.
 _MOST_BYTES = 1 << 20
-# A block of the right operand: so deep, and so many panels wide.
+# A block of the right operand: so deep, and rows of so many bytes.
 _MOST_DEPTH = 256
-_MOST_PANELS = 4
+_BLOCK_BYTES = 512
+# How many vectors a tile of so many rows takes, so that its sums, a row of vectors and a number fit
+# into the registers: twice as many of these come with wide vectors.
+_VECTORS = {
+    64: {1: 8, 2: 8, 3: 6, 4: 4},
+    32: {1: 6, 2: 4, 3: 3, 4: 3},
+    16: {1: 6, 2: 4, 3: 3, 4: 3},
+}
+# What copying an element costs, where a vector of sums costs 1: turned, within its row, and out of
+# a tile. Fewer sums than these wait for one another.
+_TURNING, _COPYING, _TAKING_OUT = 0.5, 0.2, 1.5
+_LEAST_SUMS = 5
 # Rows of the left operand that are gone over again for each block stay in the third level.
 _MOST_LEFT_BYTES = 1 << 22
+# A block goes over so many rows at least, and there are so many parts if only there is work.
+_LEAST_ROWS = 128
+_ENOUGH_PARTS = 8
+# Rows of the left operand that lie apart are copied as many at a time as fill some lines of cache.
+_ROW_BYTES = 256
+# So many rows of the right operand are read side by side, where they are read but once.
+_FEW_DEEP = 16
+# Rows of a product with a single column that are summed at a time.
+_ROWS_AT_ONCE = 4
 _FLOPS_PER_SECOND = 1e11
+
+_ALIGNED = "__attribute__((aligned(64)))"
 
 
 @dataclass(frozen=True)
@@ -53,13 +75,6 @@ class _Product:
         return _Product(
             self.columns, self.depth, self.rows, self.b[::-1], self.a[::-1], self.c[::-1]
         )
-
-    @property
-    def copied(self) -> int:
-        """How many elements are copied one by one, of the right operand and of the result."""
-        before = 0 if self.b[1] == 1 or self.columns == 1 else self.depth * self.columns
-        after = 0 if self.c[1] == 1 or self.columns == 1 else self.rows * self.columns
-        return before + after
 
 
 def product_function(
@@ -170,6 +185,14 @@ class _Panel:
     add: str = ""
 
 
+@dataclass(frozen=True)
+class _Rows:
+    """Rows that a tile takes at once: where they begin, and the strides of rows and depth."""
+
+    left: str
+    steps: tuple[int, int]
+
+
 class _Tiles:
     """Writes the loops over tiles for one product, in about as many parts as are wanted."""
 
@@ -177,76 +200,126 @@ class _Tiles:
         self.kind = c_type(dtype)
         self.size = dtype.itemsize
         self.lanes = vector_bytes // dtype.itemsize
-        # Wide vectors come with twice the registers.
-        self.most_rows, self.most_vectors = (8, 2) if vector_bytes == 64 else (6, 2)
-        self.wide = self.most_vectors * self.lanes
+        self.full_rows = 8 if vector_bytes == 64 else 6
+        self.vectors_of = _VECTORS[vector_bytes]
         self.wanted = wanted
         self.product = product
         self.left, self.right = "a", "b"
-        self.shared = share(product.rows, 1)
+        if self._cost(product.transposed) < self._cost(product):
+            self.product, self.left, self.right = product.transposed, "b", "a"
+        self.most_vectors = self.vectors_of.get(self.product.rows, 2)
+        self.wide = self.most_vectors * self.lanes
+        self.panels = _BLOCK_BYTES // (self.wide * self.size) or 1
+        # Narrow tiles go over rows so often that it pays to copy those that lie apart.
+        self.copies_rows = vector_bytes < 64 and self.product.a[1] != 1
+        self.shared = share(self.product.rows, 1)
 
     def written(self) -> tuple[list[str], int]:
         """Give the lines, and into how many parts they fall."""
         p = self.product
+        return self._sums() if p.columns == 1 and p.a[1] == 1 and p.depth > 1 else self._tiled()
+
+    def _cost(self, p: _Product) -> float:
+        """Predict what a product takes in this order: sums of vectors, and what is copied."""
         if p.columns == 1 and p.a[1] == 1 and p.depth > 1:
-            return self._sums()
-        other = p.transposed
-        is_narrow = p.columns < self.lanes and p.rows > p.columns
-        would_fill = other.columns >= self.lanes or other.b[1] == 1
-        if (is_narrow and would_fill) or 2 * other.copied < p.copied:
-            self.product, self.left, self.right = other, "b", "a"
-            self.shared = share(other.rows, 1)
-        return self._tiled()
+            return p.rows * p.depth / self.lanes
+        vectors, rest = -(-p.columns // self.lanes), p.columns % self.lanes
+        at_once = min(p.rows, self.full_rows) * min(vectors, self.vectors_of.get(p.rows, 2))
+        waiting = max(_LEAST_SUMS / at_once, 1.0)
+        turned = p.depth * (p.columns * _TURNING if p.b[1] != 1 else rest * _COPYING)
+        taken_out = p.rows * (p.columns if p.c[1] != 1 else rest) * -(-p.depth // _MOST_DEPTH)
+        return p.rows * p.depth * vectors * waiting + turned + taken_out * _TAKING_OUT
 
     def _sums(self) -> tuple[list[str], int]:
-        """Write a sum for each row: the right operand is a single column."""
+        """Write a sum for each row, a few rows at a time: the right operand is a single column."""
         p = self.product
-        b = summed((p.b[0],), ("k",))
-        shared = share(p.rows, self.wanted)
-        return [
-            *shared.bounds(),
-            f"for (int64_t i = {shared.first}; i < {shared.last}; i++) {{",
-            f"    {self.kind} sum = 0;",
-            "    #pragma omp simd reduction(+:sum)",
-            f"    for (int64_t k = 0; k < {p.depth}; k++) sum += a[i * {p.a[0]} + k] * b[{b}];",
-            f"    c[i * {p.c[0]}] = sum;",
-            "}",
-        ], shared.parts
+        shared = self.shared = share(p.rows, self.wanted, _ROWS_AT_ONCE)
+        k = summed((p.b[0],), ("k",))
+
+        def some(count: int) -> list[str]:
+            names = [f"s{r}" for r in range(count)]
+            terms = [
+                f"{n} += x[{summed((1, 1), (str(r * p.a[0]), 'k'))}] * y;"
+                for r, n in enumerate(names)
+            ]
+            return [
+                f"const {self.kind} *x = {self.left} + i * {p.a[0]};",
+                f"{self.kind} {', '.join(f'{n} = 0' for n in names)};",
+                f"#pragma omp simd reduction(+:{', '.join(names)})",
+                f"for (int64_t k = 0; k < {p.depth}; k++) {{",
+                f"    const {self.kind} y = {self.right}[{k}];",
+                *indented(terms),
+                "}",
+                *(f"c[(i + {r}) * {p.c[0]}] = {n};" for r, n in enumerate(names)),
+            ]
+
+        return [*shared.bounds(), *self._over_rows(some, _ROWS_AT_ONCE)], shared.parts
 
     def _tiled(self) -> tuple[list[str], int]:
         p = self.product
-        is_small = p.depth * p.columns * self.size <= _MOST_BYTES or p.rows <= self.most_rows
-        is_direct = p.b[1] == 1 and p.c[1] == 1 and is_small
-        whole = p.columns // self.lanes * self.lanes if is_direct else 0
-        if not whole:
+        whole = p.columns // self.lanes * self.lanes
+        is_large = p.depth * p.columns * self.size > _MOST_BYTES
+        # Few rows make it not worth while to copy what they are multiplied with.
+        is_better_copied = p.rows > self.full_rows and (
+            is_large or (self.copies_rows and p.rows >= _LEAST_ROWS and whole > self.wide)
+        )
+        if not whole or p.b[1] != 1 or p.c[1] != 1 or is_better_copied:
             return self._blocked()
-        self.shared = share(p.rows, self.wanted, self.most_rows)
-        lines = self.shared.bounds()
-        if whole >= self.wide:
-            panel = _Panel(
-                f"{self.right} + j", p.b[0], str(p.depth), "j", self.most_vectors, self.wide
-            )
-            loop = f"for (int64_t j = 0; j + {self.wide} <= {whole}; j += {self.wide}) {{"
-            lines += [loop, *indented(self._down(panel)), "}"]
-        if whole % self.wide:
-            start = whole // self.wide * self.wide
-            right = _offset(self.right, start)
-            lines += self._down(_Panel(right, p.b[0], str(p.depth), str(start), 1, self.lanes))
+        self.shared = share(p.rows, self.wanted, self.full_rows)
+        lines = self._direct(whole, _FEW_DEEP if is_large else p.depth)
         if whole < p.columns:
             lines += self._block(whole, p.columns - whole)
-        return lines, self.shared.parts
+        return [*self.shared.bounds(), *lines], self.shared.parts
+
+    def _direct(self, whole: int, deep: int) -> list[str]:
+        """Write the tiles of columns that are read where they lie, some rows of them at a time."""
+        p = self.product
+        depth, add = (str(p.depth), "") if deep >= p.depth else ("n", "k0")
+        right = f"{self.right} + k0 * {p.b[0]}" if add else self.right
+        left = f"{self.left} + k0 * {p.a[1]}" if add else self.left
+        lines: list[str] = []
+        if whole >= self.wide:
+            panel = _Panel(f"{right} + j", p.b[0], depth, "j", self.most_vectors, self.wide, add)
+            loop = f"for (int64_t j = 0; j + {self.wide} <= {whole}; j += {self.wide}) {{"
+            lines += [loop, *indented(self._down(panel, left)), "}"]
+        columns = whole % self.wide
+        if columns:
+            start = whole - columns
+            panel = _Panel(
+                _offset(right, start),
+                p.b[0],
+                depth,
+                str(start),
+                columns // self.lanes,
+                columns,
+                add,
+            )
+            lines += self._down(panel, left)
+        return self._over_depth(lines, deep) if add else lines
+
+    def _over_depth(self, lines: list[str], deep: int) -> list[str]:
+        depth = self.product.depth
+        return [
+            f"for (int64_t k0 = 0; k0 < {depth}; k0 += {deep}) {{",
+            f"    const int64_t n = {depth} - k0 < {deep} ? {depth} - k0 : {deep};",
+            *indented(lines),
+            "}",
+        ]
 
     # Blocks of the right operand that are copied into panels.
 
     def _blocked(self) -> tuple[list[str], int]:
         """Write everything block by block: blocks of columns, and of rows where these are many."""
         p = self.product
-        width = _MOST_PANELS * self.wide
+        width = self.panels * self.wide
         across = -(-p.columns // width)
-        # More rows than these would leave the cache before the next block of columns.
-        most = max(_MOST_LEFT_BYTES // (p.depth * self.size), 8 * self.most_rows)
-        down = max(-(-p.rows // most), min(self.wanted // across, p.rows // (8 * self.most_rows)))
-        self.shared = share(p.rows, down, self.most_rows)
+        # More rows would leave the cache before the next block of columns; with far fewer copying
+        # blocks, which each part does for itself, would weigh too much.
+        most = max(_MOST_LEFT_BYTES // (p.depth * self.size), _LEAST_ROWS)
+        down = max(
+            -(-p.rows // most), min(-(-_ENOUGH_PARTS // across), self.wanted, p.rows // _LEAST_ROWS)
+        )
+        self.shared = share(p.rows, down, self.full_rows)
         count = across * self.shared.parts
         column = "part" if self.shared.parts == 1 else f"part % {across}"
         lines = [f"const int64_t block = {column};"] if across > 1 else []
@@ -260,12 +333,11 @@ class _Tiles:
     def _block(self, start: int, columns: int) -> list[str]:
         """Write one block of the columns from *start* on, the one that `block` says, if several."""
         p = self.product
-        width = _MOST_PANELS * self.wide
+        width = self.panels * self.wide
         full, rest = divmod(columns, self.wide)
         times = -(-p.depth // _MOST_DEPTH)
         deep = -(-p.depth // times)
         depth = "n" if times > 1 else str(p.depth)
-        row = "(k0 + k)" if times > 1 else "k"
         left = f"{self.left} + k0 * {p.a[1]}" if times > 1 else self.left
         add = "k0" if times > 1 else ""
         across = -(-columns // width)
@@ -274,21 +346,18 @@ class _Tiles:
         if across > 1:
             lines.append(
                 f"const int64_t j0 = {start} + block * {width},"
-                f" panels = {full} - block * {_MOST_PANELS} < {_MOST_PANELS}"
-                f" ? {full} - block * {_MOST_PANELS} : {_MOST_PANELS};"
+                f" panels = {full} - block * {self.panels} < {self.panels}"
+                f" ? {full} - block * {self.panels} : {self.panels};"
             )
             panels, from_block = "panels", "j0"
         inside: list[str] = []
         if full:
-            place = summed((p.b[0], p.b[1]), (row, "(j + q)"))
-            inside += self._copies(
+            inside += [
                 f"for (int64_t m = 0; m < {panels}; m++) {{",
-                f"const int64_t j = {from_block} + m * {self.wide};",
-                f"packed + m * {self.wide} * {depth}",
-                (self.wide, self.wide),
-                place,
-                depth,
-            )
+                f"    {self.kind} *to = packed + m * {self.wide} * {depth};",
+                *indented(self._copies(f"({from_block} + m * {self.wide})", self.wide, depth, add)),
+                "}",
+            ]
             panel = _Panel(
                 f"packed + m * {self.wide} * {depth}",
                 self.wide,
@@ -298,76 +367,104 @@ class _Tiles:
                 self.wide,
                 add,
             )
+            copies: list[str] = []
+            rows = _Rows(f"{left} + i * {p.a[0]}", p.a)
+            if self.copies_rows and full > 1:
+                copies, rows = self._copied_rows(left, depth)
+                lines.append(f"{self.kind} rows[{_ROW_BYTES // self.size * deep}] {_ALIGNED};")
             inside += self._over_rows(
                 lambda count: [
+                    *copies,
                     f"for (int64_t m = 0; m < {panels}; m++) {{",
-                    *indented(self._one(count, panel, left)),
+                    *indented(self._one(count, panel, rows)),
                     "}",
                 ]
             )
         if rest:
             vectors = -(-rest // self.lanes)
             padded, begin = vectors * self.lanes, start + full * self.wide
-            place = summed((p.b[0], p.b[1]), (row, f"({begin} + q)" if begin else "q"))
-            last = self._copies("{", "", "packed", (rest, padded), place, depth)
+            packing = [f"{self.kind} *to = packed;", *self._copies(str(begin), rest, depth, add)]
+            last = ["{", *indented(packing), "}"]
             panel = _Panel("packed", padded, depth, str(begin), vectors, rest, add)
             last += self._down(panel, left)
             if across > 1:
                 last = [f"if (block == {across - 1}) {{", *indented(last), "}"]
             inside += last
         if times > 1:
-            inside = [
-                f"for (int64_t k0 = 0; k0 < {p.depth}; k0 += {deep}) {{",
-                f"    const int64_t n = {p.depth} - k0 < {deep} ? {p.depth} - k0 : {deep};",
-                *indented(inside),
-                "}",
-            ]
+            inside = self._over_depth(inside, deep)
         held = min(width, max(full * self.wide, -(-rest // self.lanes) * self.lanes)) * deep
-        return ["{", f"    {self.kind} packed[{held}];", *indented([*lines, *inside]), "}"]
+        return [
+            "{",
+            f"    {self.kind} packed[{held}] {_ALIGNED};",
+            *indented([*lines, *inside]),
+            "}",
+        ]
 
-    def _copies(
-        self,
-        opened: str,
-        head: str,
-        target: str,
-        widths: tuple[int, int],
-        place: str,
-        depth: str,
-    ) -> list[str]:
-        """Write what copies a panel of columns, and fills it up with zeros."""
-        p = self.product
-        columns, padded = widths
-        lines = [head] if head else []
-        lines.append(f"{self.kind} *to = {target};")
-        copy = f"to[k * {padded} + q] = {self.right}[{place}];"
-        over_columns = f"for (int64_t q = 0; q < {columns}; q++)"
-        if p.b[1] == 1 or p.b[0] != 1:
-            lines += [f"for (int64_t k = 0; k < {depth}; k++)", f"    {over_columns} {copy}"]
-        else:
-            # Down a few rows at a time, so that neither side leaves the cache.
-            lines += [
-                f"for (int64_t some = 0; some < {depth}; some += 64) {{",
-                f"    const int64_t end = some + 64 < {depth} ? some + 64 : {depth};",
-                f"    {over_columns}",
-                f"        for (int64_t k = some; k < end; k++) {copy}",
-                "}",
+    def _copies(self, begin: str, columns: int, depth: str, down: str) -> list[str]:
+        """Write what copies columns into a panel, whole vectors of them, from so far down on."""
+        (row, column), padded = self.product.b, -(-columns // self.lanes) * self.lanes
+        start = summed((row, column), (down or "0", begin))
+        lines = [f"const {self.kind} *from = {self.right} + {start};"]
+        over_depth = f"for (int64_t k = 0; k < {depth}; k++)"
+        if row == 1 and column != 1:
+            lines.append(f"panel_{self.kind}(to, {padded}, from, {column}, {columns}, {depth});")
+        elif column == 1 and columns == padded:
+            vector = f"{self.kind}_vector"
+            copies = [
+                f"*({vector} *)(to + k * {padded} + {q}) = *({vector} *)(from + k * {row} + {q});"
+                for q in range(0, padded, self.lanes)
             ]
+            lines += [f"{over_depth} {{", *indented(copies), "}"]
+        else:
+            place = summed((row, column), ("k", "q"))
+            each = f"for (int64_t q = 0; q < {columns}; q++)"
+            lines += [over_depth, f"    {each} to[k * {padded} + q] = from[{place}];"]
         if padded > columns:
             lines += [
-                f"for (int64_t k = 0; k < {depth}; k++)",
+                over_depth,
                 f"    for (int64_t q = {columns}; q < {padded}; q++) to[k * {padded} + q] = 0;",
             ]
-        return [opened, *indented(lines), "}"]
+        return lines
 
     # Tiles.
 
-    def _down(self, panel: _Panel, left: str = "") -> list[str]:
+    def _down(self, panel: _Panel, left: str) -> list[str]:
         """Write the tiles of one panel, from the first row to the last."""
-        return self._over_rows(lambda count: self._one(count, panel, left or self.left))
+        (row, column) = self.product.a
+        rows = _Rows(f"{left} + i * {row}", (row, column))
+        return self._over_rows(lambda count: self._one(count, panel, rows))
 
-    def _over_rows(self, inside: Callable[[int], list[str]]) -> list[str]:
+    def _copied_rows(self, left: str, depth: str) -> tuple[list[str], _Rows]:
+        """Write what copies the next rows, whose elements lie far apart, every so many rows."""
+        (row, column), full, first = self.product.a, self.full_rows, self.shared.first
+        some = _ROW_BYTES // self.size // full * full
+        since = f"(i - {first}) % {some}" if first != "0" else f"i % {some}"
+        if row == 1:
+            to, size = f"rows + r * {depth} + k * {full}", full * self.size
+            copy = f"memcpy({to}, from + k * {column} + r, {size});"
+        else:
+            each = f"for (int64_t q = 0; q < {full}; q++)"
+            place = summed((row, column), ("(r + q)", "k"))
+            copy = f"{each} rows[r * {depth} + k * {full} + q] = from[{place}];"
+        last = f"rows[r / {full} * {full} * {depth} + k * {full} + r % {full}]"
+        place = summed((row, column), ("r", "k"))
+        end = self.shared.last
+        lines = [
+            f"if ({since} == 0) {{",
+            f"    const {self.kind} *from = {left} + i * {row};",
+            f"    const int64_t many = {end} - i < {some} ? {end} - i : {some};",
+            f"    for (int64_t k = 0; k < {depth}; k++) {{",
+            "        int64_t r = 0;",
+            f"        for (; r + {full} <= many; r += {full}) {copy}",
+            f"        for (; r < many; r++) {last} = from[{place}];",
+            "    }",
+            "}",
+        ]
+        return lines, _Rows(f"rows + {since} * {depth}", (1, full))
+
+    def _over_rows(self, inside: Callable[[int], list[str]], full: int = 0) -> list[str]:
         """Write what is done for so many rows from `i` on, for all of the part's rows."""
-        full, first, last = self.most_rows, self.shared.first, self.shared.last
+        full, first, last = full or self.full_rows, self.shared.first, self.shared.last
         lines: list[str] = []
         if self.product.rows >= full:
             loop = f"for (int64_t i = {first}; i + {full} <= {last}; i += {full}) {{"
@@ -379,10 +476,10 @@ class _Tiles:
             lines += [opened, f"    const int64_t i = {start};", *indented(inside(left)), "}"]
         return lines
 
-    def _one(self, rows: int, panel: _Panel, left: str) -> list[str]:
+    def _one(self, rows: int, panel: _Panel, left: _Rows) -> list[str]:
         """Write one tile: its sums, and where they go."""
         p = self.product
-        lines = self._sums_of_tile(rows, panel, f"{left} + i * {p.a[0]}")
+        lines = self._sums_of_tile(rows, panel, left)
         vector = f"{self.kind}_vector"
         places = [(i, j) for i in range(rows) for j in range(panel.vectors)]
         if panel.columns == panel.vectors * self.lanes and p.c[1] == 1:
@@ -402,7 +499,7 @@ class _Tiles:
             ]
         # Not all of the sums belong to the result, or not side by side.
         width = panel.vectors * self.lanes
-        lines.append(f"{self.kind} apart[{rows * width}];")
+        lines.append(f"{self.kind} apart[{rows * width}] {_ALIGNED};")
         lines += [
             f"*({vector} *)(apart + {i * width + j * self.lanes}) = c{i}_{j};" for i, j in places
         ]
@@ -416,11 +513,10 @@ class _Tiles:
             f"    for (int64_t j = 0; j < {panel.columns}; j++) {text}",
         ]
 
-    def _sums_of_tile(self, rows: int, panel: _Panel, left: str) -> list[str]:
+    def _sums_of_tile(self, rows: int, panel: _Panel, left: _Rows) -> list[str]:
         """Write the sums of one tile, as variables that stay in registers."""
-        p = self.product
         vector = f"{self.kind}_vector"
-        lines = [f"const {self.kind} *x = {left}, *y = {panel.right};"]
+        lines = [f"const {self.kind} *x = {left.left}, *y = {panel.right};"]
         for i in range(rows):
             names = ", ".join(f"c{i}_{j} = {{0}}" for j in range(panel.vectors))
             lines.append(f"{vector} {names};")
@@ -429,7 +525,7 @@ class _Tiles:
             place = f"y + k * {panel.step} + {j * self.lanes}"
             lines.append(f"    const {vector} b{j} = *(const {vector} *)({place});")
         for i in range(rows):
-            place = summed((1, p.a[1]), (str(i * p.a[0]), "k"))
+            place = summed((1, left.steps[1]), (str(i * left.steps[0]), "k"))
             lines.append(f"    const {self.kind} a{i} = x[{place}];")
             lines += [f"    c{i}_{j} += a{i} * b{j};" for j in range(panel.vectors)]
         lines.append("}")

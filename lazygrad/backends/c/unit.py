@@ -160,9 +160,10 @@ class Unit:
 
     @property
     def text(self) -> str:
-        """The whole unit, elementary functions and all."""
+        """The whole unit, with what is the same in all."""
         vectors = _VECTORS.format(bytes=self.vector_bytes)
-        return "\n\n".join([_elementary(), _ARRAY.format(head=self._head), vectors, self.code])
+        array = _ARRAY.format(head=self._head)
+        return "\n\n".join([_header("elementary"), array, vectors, _header("panels"), self.code])
 
     def _reducers(self) -> list[str]:
         found = []
@@ -206,6 +207,6 @@ def _texts(function: Function, name: str) -> list[str]:
     ]
 
 
-def _elementary() -> str:
-    """Give the text of the elementary functions."""
-    return files(__package__).joinpath("elementary.h").read_text(encoding="utf-8")
+def _header(name: str) -> str:
+    """Give the text that is the same in all units."""
+    return files(__package__).joinpath(f"{name}.h").read_text(encoding="utf-8")
