@@ -82,7 +82,8 @@ def _cells(row: Row) -> tuple[str, ...]:
         ratio = ""
         between = "" if row.low is None else f"{duration(row.low)} .. {duration(row.high)}"
     else:
-        ratio, between = f"{row.ratio:.2f} x", f"{row.low:.2f} .. {row.high:.2f}"
+        ratio = f"{row.ratio:.2f} x"
+        between = "" if row.low is None else f"{row.low:.2f} .. {row.high:.2f}"
     reached = {True: "yes", False: "NO", None: ""}[row.reached]
     ours, theirs = duration(row.ours), duration(row.theirs)
     return row.name, ours, theirs, ratio, between, row.goal, reached, row.note

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import os
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.util import find_spec
 from statistics import median
 from typing import Any
@@ -23,6 +25,7 @@ __all__ = [
     "by_gradient_descent",
     "endless",
     "jax_module",
+    "nothing_cached",
     "on_few_cores",
     "run",
 ]
@@ -45,19 +48,16 @@ class Contest:
         How many times as fast as the best other one we want to be.
     tolerance
         Relative, of what engines give in their first steps.
-    packages
-        What an engine needs, where that is not its name.
     """
 
     name: str
     goal: float
     engines: Mapping[str, Callable[[], Engine]]
     tolerance: float = 1e-4
-    packages: Mapping[str, str] = field(default_factory=dict)
 
     def is_there(self, engine: str) -> bool:
         """Whether an engine's package is."""
-        package = self.packages.get(engine, engine)
+        package = engine.removesuffix("-compile")
         return package in (OURS, "numpy") or find_spec(package) is not None
 
 
@@ -79,6 +79,25 @@ def on_few_cores() -> None:
     """Keep the process on as many cores as there are threads: no option binds all engines."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:THREADS])
+
+
+@contextmanager
+def nothing_cached() -> Iterator[None]:
+    """Let machine code be compiled as in a new process of a new user."""
+    from lazygrad.backends.c import cache
+
+    loaded, before = cache._loaded, os.environ.get("LAZYGRAD_CACHE_DIR")
+    with tempfile.TemporaryDirectory() as empty:
+        os.environ["LAZYGRAD_CACHE_DIR"] = empty
+        cache._loaded = {}
+        try:
+            yield
+        finally:
+            cache._loaded = loaded
+            if before is None:
+                del os.environ["LAZYGRAD_CACHE_DIR"]
+            else:
+                os.environ["LAZYGRAD_CACHE_DIR"] = before
 
 
 def by_gradient_descent(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable
 from statistics import median
 from time import perf_counter
@@ -15,7 +13,7 @@ from lazygrad import nn, optim
 
 from ..results import Row
 from ..timing import spread
-from .contest import Batch, Contest, jax_module
+from .contest import Batch, Contest, jax_module, nothing_cached
 from .networks import Block, Recurrent, contests as networks
 from .perceptrons import contests as perceptrons
 
@@ -41,16 +39,8 @@ def _ours(model: Callable[..., nn.Module], batch: Batch, classes: int, backend: 
 
 
 def _compiled(model: Callable[..., nn.Module], batch: Batch, classes: int) -> float:
-    from lazygrad.backends.c import cache
-
-    with tempfile.TemporaryDirectory() as empty:
-        os.environ["LAZYGRAD_CACHE_DIR"] = empty
-        loaded, cache._loaded = cache._loaded, {}
-        try:
-            return _ours(model, batch, classes, "c")
-        finally:
-            cache._loaded = loaded
-            del os.environ["LAZYGRAD_CACHE_DIR"]
+    with nothing_cached():
+        return _ours(model, batch, classes, "c")
 
 
 def _theirs(contest: Contest) -> float:

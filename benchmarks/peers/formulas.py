@@ -10,6 +10,7 @@ import numpy as np
 import lazygrad as lg
 
 from ..timing import Engine
+from .by_torch import chain_loss, torch_module
 from .contest import OURS, Contest, jax_module
 
 __all__ = ["contests"]
@@ -60,8 +61,33 @@ def chain(n: int) -> Contest:
 
         return engine
 
+    def torch(is_compiled: bool) -> Engine:
+        module = torch_module()
+        data = [module.from_numpy(v).requires_grad_() for v in _data(n)]
+
+        def formula(a: Any, b: Any, c: Any) -> Any:
+            return chain_loss(module, a, b, c)
+
+        forward = module.compile(formula) if is_compiled else formula
+
+        def engine() -> float:
+            for v in data:
+                v.grad = None
+            value = forward(*data)
+            value.backward()
+            return float(value.detach())
+
+        return engine
+
     goal = {1_000: 5.0, 100_000: 3.0, 10_000_000: 8.0}[n]
-    return Contest(f"W4 n = {n:.0e}", goal, {OURS: ours, "numpy": by_hand, "jax": jax}, 1e-2)
+    engines = {
+        OURS: ours,
+        "numpy": by_hand,
+        "jax": jax,
+        "torch": lambda: torch(False),
+        "torch-compile": lambda: torch(True),
+    }
+    return Contest(f"W4 n = {n:.0e}", goal, engines, 1e-2)
 
 
 def scalars(count: int = 1000, leaves: int = 20) -> Contest:

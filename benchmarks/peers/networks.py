@@ -11,6 +11,8 @@ import lazygrad as lg
 from lazygrad import nn, optim
 
 from ..timing import Engine
+from . import by_torch
+from .by_torch import torch_steps
 from .contest import OURS, Batch, Contest, by_gradient_descent, endless, jax_module
 
 __all__ = ["contests"]
@@ -152,13 +154,28 @@ def contests() -> list[Contest]:
         {"x": rng.integers(0, 64, (16, 64)), "t": rng.integers(0, 64, (16, 64))} for _ in range(4)
     ]
     found = []
-    for name, goal, model, loss, batches, classes in [
-        ("W5 GRU 128, 64 steps, batch 16", 1.4, Recurrent, recurrent_loss, texts, 64),
-        ("W6 CNN, batch 64", 1.4, images, image_loss, drawn((64, 1, 28, 28), (64,), 10), 10),
-        ("W9 transformer block", 1.3, Block, None, drawn((8, 64, 128), (8, 64), 10), 10),
+    pictures, tokens = drawn((64, 1, 28, 28), (64,), 10), drawn((8, 64, 128), (8, 64), 10)
+    for name, goal, model, losses, batches, classes in [
+        ("W5 GRU 128, 64 steps, batch 16", 1.4, Recurrent, recurrent_losses, texts, 64),
+        ("W6 CNN, batch 64", 1.4, images, image_losses, pictures, 10),
+        ("W9 transformer block", 1.3, Block, block_losses, tokens, 10),
     ]:
         ours, start = our_step(model, batches, classes)
-        other = loss or block_loss(list(start))
-        jax = by_gradient_descent(other, list(start.values()), RATE, batches)
-        found.append(Contest(name, goal, {OURS: ours, "jax": jax}, 1e-4))
+        by_jax, by_pytorch = losses(list(start))
+        values = list(start.values())
+        engines = {OURS: ours, "jax": by_gradient_descent(by_jax, values, RATE, batches)}
+        engines |= torch_steps(by_pytorch, values, "SGD", RATE, batches)
+        found.append(Contest(name, goal, engines, 1e-4))
     return found
+
+
+def recurrent_losses(paths: list[str]) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    return recurrent_loss, by_torch.recurrent_loss
+
+
+def image_losses(paths: list[str]) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    return image_loss, by_torch.image_loss
+
+
+def block_losses(paths: list[str]) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    return block_loss(paths), by_torch.block_loss(paths)

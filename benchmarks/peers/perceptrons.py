@@ -12,6 +12,7 @@ import lazygrad as lg
 from lazygrad import nn, optim
 
 from ..timing import Engine
+from .by_torch import perceptron_loss, torch_steps
 from .contest import OURS, Batch, Contest, by_gradient_descent, endless, jax_module
 
 __all__ = ["contests"]
@@ -215,13 +216,14 @@ def contests() -> list[Contest]:
         ((1024, 1024, 1024, 10), 256, "float32", "Adam", 1e-5, 1.0, "W3 MLP 1024, batch 256, Adam"),
     ]:
         facts = (widths, rows, dtype)
+        start, given = weights(widths, dtype), batches(*facts)
         engines = {OURS: our_step(*facts, method, rate)}
         if method == "SGD":
             engines["numpy"] = numpy_step(*facts, rate)
-            start, given = weights(widths, dtype), batches(*facts)
             engines["jax"] = by_gradient_descent(jax_loss, start, rate, given)
             engines["pytensor"] = pytensor_step(*facts, rate)
         else:
             engines["jax"] = jax_adam(*facts, rate)
+        engines |= torch_steps(perceptron_loss, start, method, rate, given)
         found.append(Contest(name, goal, engines, 1e-9 if dtype == "float64" else 1e-4))
     return found

@@ -5,21 +5,37 @@ from __future__ import annotations
 import sys
 
 from ..results import Row
-from . import formulas, networks, perceptrons
-from .contest import on_few_cores, run
+from . import chains, derivatives, formulas, networks, perceptrons
+from .contest import Contest, on_few_cores, run
 from .first import first_results
+from .memory import memory
+from .peak import peak
+from .sizes import sizes
 
-__all__ = ["PEERS", "run_peers"]
+__all__ = ["PEERS", "USUAL", "run_peers"]
 
-PEERS = ("numpy", "jax", "pytensor", "casadi")
+USUAL = ("numpy", "jax", "torch", "pytensor", "casadi")
+"""The peers of a run that names none; ``torch.compile`` takes minutes to warm up."""
+
+PEERS = (*USUAL, "torch-compile")
 
 
-def run_peers(quick: bool) -> list[Row]:
-    """Training steps and small programs against NumPy by hand, JAX, PyTensor, CasADi."""
+def run_peers(quick: bool, peers: tuple[str, ...] = USUAL) -> list[Row]:
+    """Training steps and small programs against NumPy by hand, JAX, PyTorch, PyTensor, CasADi."""
     on_few_cores()
-    rows = []
-    for contest in [*perceptrons.contests(), *networks.contests(), *formulas.contests()]:
+    rows = peak()
+    contests: list[Contest] = [
+        *perceptrons.contests(),
+        *networks.contests(),
+        *formulas.contests(),
+        *derivatives.contests(),
+        *chains.contests(quick),
+    ]
+    for contest in contests:
         print(f"  {contest.name}", file=sys.stderr, flush=True)
-        rows.append(run(contest, PEERS, rounds=5 if quick else 21))
-    print("  W10 first results", file=sys.stderr, flush=True)
-    return [*rows, *first_results(quick, PEERS)]
+        rows.append(run(contest, peers, rounds=5 if quick else 21))
+    print("  W10, W11, W14 and W15 in new processes or caches", file=sys.stderr, flush=True)
+    rows += first_results(quick, peers)
+    rows += sizes(quick, peers)
+    rows += chains.compile_times(quick)
+    return [*rows, *memory(peers)]

@@ -1,0 +1,77 @@
+"""W15: the memory that training steps take at their peak, each engine in a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+
+from ..results import Row
+from ..timing import Engine
+from .contest import OURS, Contest, jax_module
+
+__all__ = ["memory"]
+
+NAMES = ("W3", "W6", "W9")
+STEPS = 5
+MEBIBYTE = 2**20
+
+
+def _contests() -> list[Contest]:
+    from . import networks, perceptrons
+
+    return [*perceptrons.contests(), *networks.contests()]
+
+
+def _peak(make: Callable[[], Engine], package: str) -> int:
+    """Bytes at the peak of some steps beyond what the imported libraries take."""
+    import resource
+
+    if package == "jax":
+        # What every program of JAX takes: its backend, and a first compilation.
+        module = jax_module()
+        module.jit(lambda x: x + 1)(1.0)
+    elif package != OURS and package != "numpy":
+        import_module(package)
+    page = resource.getpagesize()
+    before = int(Path("/proc/self/statm").read_text().split()[1]) * page
+    engine = make()
+    for _ in range(STEPS):
+        engine()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
+
+
+def _in_a_process(name: str, engine: str) -> int:
+    command = [sys.executable, "-m", __spec__.name, name, engine]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def memory(peers: tuple[str, ...]) -> list[Row]:
+    """Peak memory beside the best of the others; Linux alone tells it."""
+    if not sys.platform.startswith("linux"):
+        return []
+    rows = []
+    for contest in [c for name in NAMES for c in _contests() if c.name.startswith(name)]:
+        engines = [n for n in contest.engines if n == OURS or (n in peers and contest.is_there(n))]
+        found = {engine: _in_a_process(contest.name, engine) for engine in engines}
+        ours = found.pop(OURS)
+        if not found:
+            continue
+        best = min(found, key=found.__getitem__)
+        rows.append(
+            Row(
+                name=f"W15 {contest.name}, MiB {ours / MEBIBYTE:.1f}",
+                ratio=found[best] / ours,
+                goal=">= 1 x",
+                reached=found[best] >= ours,
+                note=", ".join(f"{n} {b / MEBIBYTE:.1f} MiB" for n, b in found.items()),
+            )
+        )
+    return rows
+
+
+if __name__ == "__main__":
+    chosen = next(contest for contest in _contests() if contest.name == sys.argv[1])
+    print(_peak(chosen.engines[sys.argv[2]], sys.argv[2].removesuffix("-compile")))
