@@ -28,6 +28,7 @@ from .errors import (
     ShapeError,
     StaleForwardError,
 )
+from .executors import Entry
 from .feeds import bind_lengths, feedable, missing_feeds, read_feed, unknown_feed
 from .ir.arrays import cast_array, plain_array
 from .ir.describe import describe, label
@@ -74,6 +75,7 @@ class Evaluation:
         self._seeded = False
         self._modes = self._current_modes()
         self.schedule: Schedule = self._pair.schedule
+        self._entry: Entry | None = None
         self._filled: Executable | None = None
         self._is_outgrown = False
         """Whether more was asked for than the pairs give: the next forward makes new ones."""
@@ -125,6 +127,7 @@ class Evaluation:
         if modes != self._modes or not self._refilled(feeds):
             self._modes = modes
             self._feed(feeds, missing)
+        self._count()
         self._versions = [cell.synchronize() for _, cell in self._variables]
         self._counts = [cell.array.copy() for cell in self._counters]
         result = self._run("forward")[0]
@@ -134,6 +137,15 @@ class Evaluation:
         self._update()
         self.forward_tick = next(_ticks)
         return result
+
+    def _count(self) -> None:
+        """Count this forward, which may be the first that machine code runs."""
+        entry = self._entry
+        assert entry is not None, "there are feeds by now"
+        if entry.left is not None:
+            self._pair.count(entry)
+            if entry.executable is not self._filled:
+                self._fill(entry.executable, self._feeds)
 
     def _update(self) -> None:
         """Let variables take on what the graph gives them, all of them from the old values."""
@@ -177,7 +189,8 @@ class Evaluation:
             warnings.warn(
                 f"no feed for {names}, filled with NaN.\n{rows}", MissingFeedWarning, stacklevel=5
             )
-        self._fill(self._pair.executable(lengths), given)
+        self._entry = self._pair.entry(lengths)
+        self._fill(self._entry.executable, given)
         self._lengths = lengths
 
     def _fill(self, executable: Executable, given: Mapping[str, Array]) -> None:
@@ -237,7 +250,8 @@ class Evaluation:
         """Run forward again from the snapshot, in the pair that is wanted now."""
         self._require_current(what)
         tick = self.forward_tick
-        self._fill(self._pair.executable(self._lengths), self._feeds)
+        self._entry = self._pair.entry(self._lengths)
+        self._fill(self._entry.executable, self._feeds)
         counts = [cell.array.copy() for cell in self._counters]
         for cell, count in zip(self._counters, self._counts, strict=True):
             np.copyto(cell.array, count)

@@ -109,15 +109,24 @@ class Executors:
         the schedule decides.
     threads
         How many threads C shares long loops among.
+    feeds_kept
+        Whether feeds are copied into arrays of the executables' own before they are called.
     """
 
     def __init__(
-        self, schedule: Schedule, cells: Sequence[Cell], backend: str, threads: int = 1
+        self,
+        schedule: Schedule,
+        cells: Sequence[Cell],
+        backend: str,
+        threads: int = 1,
+        *,
+        feeds_kept: bool = False,
     ) -> None:
         self.schedule = schedule
         self.cells = cells
         self.backend = backend
         self.threads = threads
+        self.feeds_kept = feeds_kept
         self.made = 0
         self.promoted = 0
         self._entries: OrderedDict[_Key, Entry] = OrderedDict()
@@ -142,7 +151,7 @@ class Executors:
             compiled = self._compiled(placed)
             if compiled is not None:
                 return Entry(compiled)
-        executable = bind(self.schedule, placed, self.cells)
+        executable = bind(self.schedule, placed, self.cells, feeds_kept=self.feeds_kept)
         steps = len(self.schedule.steps)
         is_final = self.backend != "auto" or self.promoted >= _MOST_PROMOTED
         if is_final or steps > _MOST_STEPS:
@@ -177,7 +186,9 @@ class Executors:
     def _compiled(self, placed: Plan) -> Executable | None:
         native: Any = import_module(".backends.c", __package__)
         try:
-            executable: Executable = native.bind(self.schedule, placed, self.cells, self.threads)
+            executable: Executable = native.bind(
+                self.schedule, placed, self.cells, self.threads, feeds_kept=self.feeds_kept
+            )
         except native.CompilerError as error:
             reason = str(error)
             if reason not in _said:

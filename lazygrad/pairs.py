@@ -5,26 +5,21 @@ Knows the floors below; knows nothing of snapshots or of who asks.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 
 from .autodiff.derivatives import filled
 from .autodiff.reverse import pull_back
 from .backends.executable import Executable
-from .backends.numpy import bind
+from .executors import Entry, Executors, checked_backend, checked_threads
 from .ir.cell import Cell
 from .ir.graph import Graph, ancestors
 from .ir.value import Value
 from .ops.random import counters_of
 from .passes import optimize, settle_mode, take_updates
-from .schedule.buffers import plan
 from .schedule.lower import lower
 from .schedule.steps import Schedule
 
-__all__ = ["PLANS_KEPT", "Pair"]
-
-PLANS_KEPT = 16
-"""For how many sets of lengths executables are kept; the least recently used goes first."""
+__all__ = ["Pair"]
 
 
 class Pair:
@@ -86,20 +81,24 @@ class Pair:
         self.number_of = {
             key: number for key, number in numbers.items() if number >= 0 and number not in late
         }
-        self._executables: OrderedDict[tuple[tuple[str, int], ...], Executable] = OrderedDict()
+        self._executors = Executors(
+            self.schedule,
+            self.cells,
+            checked_backend(None),
+            checked_threads(None),
+            feeds_kept=True,
+        )
 
-    def executable(self, lengths: Mapping[str, int]) -> Executable:
-        """Give the executable for these lengths, bound now or before."""
-        key = tuple(sorted(lengths.items()))
-        executable = self._executables.get(key)
-        if executable is None:
-            placed = plan(self.schedule, lengths)
-            executable = bind(self.schedule, placed, self.cells, feeds_kept=True)
-            self._executables[key] = executable
-            if len(self._executables) > PLANS_KEPT:
-                self._executables.popitem(last=False)
-        self._executables.move_to_end(key)
-        return executable
+    def entry(self, lengths: Mapping[str, int]) -> Entry:
+        """Give the executable for these lengths, and for how many more calls it is that."""
+        return self._executors.entry(lengths)
+
+    def count(self, entry: Entry) -> None:
+        """Count a forward, after which another backend may run the next one."""
+        if entry.left:
+            entry.left -= 1
+        elif entry.left is not None:
+            self._executors.promote(entry)
 
     def readable(self, executable: Executable, node: int) -> int:
         """Give the number of a node (by id) whose value is still there after forward, or -1."""

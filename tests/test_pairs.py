@@ -6,8 +6,9 @@ import pytest
 
 import lazygrad as lg
 from lazygrad.backends.interpreter import interpret
+from lazygrad.executors import PLANS_KEPT
 from lazygrad.ir.graph import Graph
-from lazygrad.pairs import PLANS_KEPT, Pair
+from lazygrad.pairs import Pair
 from lazygrad.schedule.buffers import Kind
 from tests.schedule.drawn import Drawn
 
@@ -18,7 +19,7 @@ def x(*shape, name="x"):
 
 def filled(pair, lengths, feeds):
     """The executable with its feeds in place."""
-    executable = pair.executable(lengths)
+    executable = pair.entry(lengths).executable
     for (name, _), array in zip(pair.schedule.feeds, executable.feed_arrays, strict=True):
         array[...] = feeds[name]
     return executable
@@ -136,18 +137,18 @@ def test_gradients_that_are_the_same_node_are_two_arrays():
 def test_executables_are_kept_for_the_latest_lengths_only():
     a = x("rows")
     pair = Pair(lg.sum(lg.exp(a)), [a])
-    first = pair.executable({"rows": 1})
-    assert pair.executable({"rows": 1}) is first
+    first = pair.entry({"rows": 1}).executable
+    assert pair.entry({"rows": 1}).executable is first
     for rows in range(2, PLANS_KEPT + 1):
-        pair.executable({"rows": rows})
-    assert pair.executable({"rows": 1}) is first
-    pair.executable({"rows": 100})
-    assert pair.executable({"rows": 1}) is first
-    pair.executable({"rows": 2})
-    assert pair.executable({"rows": 1}) is first
+        pair.entry({"rows": rows}).executable
+    assert pair.entry({"rows": 1}).executable is first
+    pair.entry({"rows": 100}).executable
+    assert pair.entry({"rows": 1}).executable is first
+    pair.entry({"rows": 2}).executable
+    assert pair.entry({"rows": 1}).executable is first
     for rows in range(200, 200 + PLANS_KEPT):
-        pair.executable({"rows": rows})
-    assert pair.executable({"rows": 1}) is not first
+        pair.entry({"rows": rows}).executable
+    assert pair.entry({"rows": 1}).executable is not first
 
 
 def test_the_root_is_not_held():
@@ -158,16 +159,17 @@ def test_the_root_is_not_held():
     del root
     gc.collect()
     assert gone() is None
-    assert pair.executable({}) is not None
+    assert pair.entry({}).executable is not None
 
 
+@pytest.mark.usefixtures("_on_numpy")
 def test_slots_of_backward_lie_behind_those_of_forward():
     a = x(100)
     y = a
     for _ in range(4):
         y = lg.tanh(y)
     pair = Pair(lg.sum(y), [a])
-    placed = pair.executable({}).plan
+    placed = pair.entry({}).executable.plan
     stop = pair.schedule.sections[0].stop
     offsets = [
         [

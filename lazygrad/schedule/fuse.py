@@ -38,11 +38,13 @@ def fuse(schedule: Schedule, plan: Plan) -> Schedule:
     """Give the schedule in which steps are fused into kernels, for the lengths of *plan*.
 
     The numbers of values stay what they were; those that only live inside a kernel have no step of
-    their own any more. The schedule must have a single section.
+    their own any more. No kernel reaches from one section into another.
     """
     fuser = _Fuser(schedule, plan)
-    for step in fuser.simpler_steps():
-        fuser.place(step)
+    for position in range(len(schedule.sections)):
+        for step in fuser.simpler_steps(position):
+            fuser.place(step)
+        fuser.end_section()
     return fuser.frozen()
 
 
@@ -81,10 +83,12 @@ class _Fuser:
         self.statements: dict[int, Statement] = {}
         self.order: dict[int, int] = {}
         self.last = 0.0
+        self.ends: list[float] = [0.0]
+        """The positions that sections end at; what is placed comes after the last of them."""
 
-    def simpler_steps(self) -> Iterator[Step]:
-        """Give the steps, those that can be written in simpler operations as these."""
-        for step in self.schedule.steps:
+    def simpler_steps(self, section: int) -> Iterator[Step]:
+        """Give the steps of a section, those that can be written in simpler operations as these."""
+        for step in self.schedule.section_steps(section):
             if step.op.parts is None or any(self.shapes[n] is None for n in step.reads):
                 yield step
             else:
@@ -106,6 +110,11 @@ class _Fuser:
                 self.shapes.append(tuple(evaluate(n, self.lengths) for n in spec.shape))
             numbers.append(number)
             yield Step(op, reads, (number,), attrs, step.note)
+
+    def end_section(self) -> None:
+        """Let nothing that is placed from now on join or precede what is there."""
+        self.last += 1.0
+        self.ends.append(self.last)
 
     def place(self, step: Step) -> None:
         """Let a step join a unit that it reads from, or make one for it."""
@@ -142,7 +151,9 @@ class _Fuser:
         """Find the latest of the units that the step reads from and fits into, and add it there."""
         step = replace(step, attrs=concrete_attrs(step.attrs, self.lengths))
         for unit in sorted(sources, key=lambda unit: -unit.position):
-            if unit.domain is None or unit.weight + _weight(step, unit.domain) > MOST_STATEMENTS:
+            if unit.domain is None or unit.position < self.ends[-1]:
+                continue
+            if unit.weight + _weight(step, unit.domain) > MOST_STATEMENTS:
                 continue
             fit = self._fit(step, unit, unit.domain)
             if fit is not None and self._settles(unit, {*unit.operands, *sources}, unit.readers):
@@ -258,6 +269,7 @@ class _Fuser:
     def _settles(self, unit: _Unit, operands: Iterable[_Unit], readers: Iterable[_Unit]) -> bool:
         """Put a unit between what it reads and what reads it; False where there is no place."""
         low = max((u.position for u in map(_found, operands) if u is not unit), default=0.0)
+        low = max(low, self.ends[-1])
         high = min((u.position for u in map(_found, readers) if u is not unit), default=_NEVER)
         if low < unit.position < high:
             return True
@@ -276,6 +288,8 @@ class _Fuser:
         first, second = _found(first), _found(second)
         if first is second or first.domain is None or first.domain != second.domain:
             return
+        if first.position < self.ends[-1]:
+            return
         if first.weight + second.weight > MOST_STATEMENTS:
             return
         outer = first.outer if second.outer is None else second.outer
@@ -287,6 +301,7 @@ class _Fuser:
         operands = {_found(unit) for unit in first.operands | second.operands} - both
         readers = {_found(unit) for unit in first.readers | second.readers} - both
         low = max((unit.position for unit in operands), default=0.0)
+        low = max(low, self.ends[-1])
         high = min((unit.position for unit in readers), default=_NEVER)
         positions = [p for p in (second.position, first.position) if low < p < high]
         if not positions:
@@ -325,22 +340,25 @@ class _Fuser:
         for unit in units:
             stored.update(self._base(number) for number in self._outside(unit))
         steps: list[Step] = []
+        sections: list[Section] = []
         shown: set[int] = set()
-        for unit in units:
-            for number in self._outside(unit):
+        for position, section in enumerate(self.schedule.sections):
+            first, last = self.ends[position : position + 2]
+            for unit in (unit for unit in units if first < unit.position < last):
+                for number in self._outside(unit):
+                    steps += self._views_to(number, shown)
+                if unit.domain is None:
+                    steps += unit.steps
+                elif any(statement.number in stored for statement in unit.statements):
+                    steps.append(self._kernel(unit, stored))
+            shown_here = [*section.outputs, *section.kept]
+            if position == len(self.schedule.sections) - 1:
+                shown_here = wanted
+            for number in shown_here:
                 steps += self._views_to(number, shown)
-            if unit.domain is None:
-                steps += unit.steps
-            elif any(statement.number in stored for statement in unit.statements):
-                steps.append(self._kernel(unit, stored))
-        for number in wanted:
-            steps += self._views_to(number, shown)
-        (section,) = self.schedule.sections
+            sections.append(Section(section.name, len(steps), section.outputs, section.kept))
         return replace(
-            self.schedule,
-            specs=tuple(self.specs),
-            steps=tuple(steps),
-            sections=(Section(section.name, len(steps), section.outputs, section.kept),),
+            self.schedule, specs=tuple(self.specs), steps=tuple(steps), sections=tuple(sections)
         )
 
     def _base(self, number: int) -> int:

@@ -28,14 +28,22 @@ from .unit import ENTRIES, comment
 __all__ = ["bind", "bind_arrays"]
 
 
-def bind(schedule: Schedule, plan: Plan, cells: Sequence[Cell], threads: int = 1) -> Executable:
-    """Fuse the steps of a schedule of one section, compile them, and bind them to arrays.
+def bind(
+    schedule: Schedule,
+    plan: Plan,
+    cells: Sequence[Cell],
+    threads: int = 1,
+    *,
+    feeds_kept: bool = False,
+) -> Executable:
+    """Fuse the steps of a schedule, compile them, and bind them to arrays.
 
     Long loops are shared among *threads*; what they compute doesn't depend on how many these are.
     Raises CompilerError where there is no machine code to be had.
     """
     fused, placed, toolchain = _prepared(schedule, plan)
-    return SegmentEmitter(fused, placed, cells, toolchain, loop_function, threads).executable()
+    emitter = SegmentEmitter(fused, placed, cells, toolchain, loop_function, threads, feeds_kept)
+    return emitter.executable()
 
 
 def bind_arrays(

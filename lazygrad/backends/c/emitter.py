@@ -19,7 +19,7 @@ from ...ir.compute import concrete_attrs
 from ...ir.op import Array, Trait
 from ...schedule.buffers import Kind, Plan
 from ...schedule.kernel import kernel_of
-from ...schedule.steps import Schedule, Step
+from ...schedule.steps import Schedule, Section, Step
 from ..emitter import aligned
 from ..executable import Executable
 from ..numpy import NumpyEmitter
@@ -77,8 +77,9 @@ class SegmentEmitter(NumpyEmitter):
         toolchain: Toolchain,
         write_loop: WriteLoop,
         threads: int,
+        feeds_kept: bool = False,
     ) -> None:
-        super().__init__(schedule, plan, cells)
+        super().__init__(schedule, plan, cells, feeds_kept)
         self.threads = threads
         self.write_loop = write_loop
         self.python_steps: list[Step] = []
@@ -96,6 +97,11 @@ class SegmentEmitter(NumpyEmitter):
         self.built: Library | None = None
         self.can_fail = False
         """Whether something in the pending lines can."""
+        self.is_last = True
+        self.handed: list[int] = []
+        """What has been handed over by callers of the sections written so far."""
+        self.brought: list[int] = []
+        """What the section that is being written takes from its caller, until a segment has it."""
 
     # Where values lie.
 
@@ -217,6 +223,15 @@ class SegmentEmitter(NumpyEmitter):
         touched = sum(self.plan.bytes_of(self.schedule, n) for n in range(len(self.plan.storage)))
         return touched < _SHORT_BYTES
 
+    def _write_section(self, section: Section, start: int, is_last: bool) -> None:
+        made = {n for step in self.schedule.steps[start : section.stop] for n in step.writes}
+        if self.takes_feeds and start == 0:
+            made.update(number for _, number in self.schedule.feeds)
+        self.brought = [n for n in self._handed_over() if n in made and n in self.base_of]
+        self.handed += self.brought
+        self.is_last = is_last
+        super()._write_section(section, start, is_last)
+
     def _body(self, start: int, stop: int) -> list[Line]:
         body: list[Line] = []
         functions = {index: self._function_of(index) for index in range(start, stop)}
@@ -234,7 +249,8 @@ class SegmentEmitter(NumpyEmitter):
             else:
                 self.python_steps.append(step)
                 body += [*self._segment_lines(), *self._step_lines(step)]
-        return body
+        # The last segment of all writes the updates too.
+        return body if self.is_last else [*body, *self._segment_lines()]
 
     def _is_known(self, step: Step) -> bool:
         return not step.is_view and step.writes[0] in self.fixed
@@ -288,12 +304,9 @@ class SegmentEmitter(NumpyEmitter):
         if not self.pending:
             return []
         name = f"segment_{len(self.segments)}"
-        feeds: list[int] = []
-        outputs: list[int] = []
-        if not self.segments:
-            handed = [number for number in self._handed_over() if number in self.base_of]
-            feeds = [n for n in handed if self.plan.storage[n].kind is Kind.FEED]
-            outputs = [n for n in handed if self.plan.storage[n].kind is Kind.OUTPUT]
+        brought, self.brought = self.brought, []
+        feeds = [n for n in brought if self.plan.storage[n].kind is Kind.FEED]
+        outputs = [n for n in brought if self.plan.storage[n].kind is Kind.OUTPUT]
         self.unit.segment(
             name,
             self.pending,
@@ -318,12 +331,9 @@ class SegmentEmitter(NumpyEmitter):
             ]
         if can_fail:
             self.namespace["fail"] = partial(_fail, self.schedule, self.plan, self.arrays)
-            known = ", ".join(f"{n}: {self.names[n]}" for n in self._brought())
+            known = ", ".join(f"{n}: {self.names[n]}" for n in self.handed)
             lines.append((f"if index >= 0: fail(index, {{{known}}})", None))
         return lines
-
-    def _brought(self) -> list[int]:
-        return [n for n in self._handed_over() if n in self.names]
 
     def _guarded(self, feeds: Sequence[int]) -> list[tuple[str, int, str, int]]:
         """Pair feeds with the cells that segments write, with the sizes of both."""
