@@ -19,6 +19,7 @@ from .backends.executable import Executable
 from .backends.numpy import bind
 from .errors import BackendWarning, OptionError
 from .ir.cell import Cell
+from .location import user_location
 from .schedule.buffers import Plan, plan
 from .schedule.cost import predicted_seconds
 from .schedule.steps import Schedule
@@ -193,10 +194,11 @@ class Executors:
             reason = str(error)
             if reason not in _said:
                 _said.add(reason)
-                warnings.warn(
-                    f"programs run on NumPy, since there is no machine code to be had: {reason}.",
-                    BackendWarning,
-                    stacklevel=2,
-                )
+                text = f"programs run on NumPy, since there is no machine code to be had: {reason}."
+                where = user_location()
+                if where is None:
+                    warnings.warn(text, BackendWarning, stacklevel=2)
+                else:
+                    warnings.warn_explicit(text, BackendWarning, where.file, where.line)
             return None
         return executable

@@ -115,6 +115,7 @@ def test_without_a_compiler_auto_stays_on_numpy(monkeypatch):
         warnings.simplefilter("always")
         results = [program(x=x) for _ in range(6)]
     assert [w.category for w in told] == [lg.BackendWarning]
+    assert told[0].filename == __file__
     for result in results:
         np.testing.assert_array_equal(result, np.exp(x))
 
