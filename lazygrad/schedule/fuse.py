@@ -41,9 +41,10 @@ def fuse(schedule: Schedule, plan: Plan) -> Schedule:
     their own any more. No kernel reaches from one section into another.
     """
     fuser = _Fuser(schedule, plan)
-    for position in range(len(schedule.sections)):
-        for step in fuser.simpler_steps(position):
-            fuser.place(step)
+    sections = [list(fuser.simpler_steps(i)) for i in range(len(schedule.sections))]
+    for steps, late in fuser.put_off(sections):
+        for step in steps:
+            fuser.place(step, is_late=step.writes[0] in late)
         fuser.end_section()
     return fuser.frozen()
 
@@ -111,13 +112,65 @@ class _Fuser:
             numbers.append(number)
             yield Step(op, reads, (number,), attrs, step.note)
 
+    def put_off(self, sections: list[list[Step]]) -> Iterator[tuple[list[Step], set[int]]]:
+        """Put cheap steps off to where they are first read, if that saves storing their results.
+
+        It does where what they read is stored anyhow, and what has to stay there for longer is no
+        more than the result. Gives the steps of each section, and the values that come late.
+        """
+        steps = [step for section in sections for step in section]
+        first: dict[int, int] = {}
+        base: dict[int, int] = {}
+        leaves = [*self.schedule.cells, *(number for _, number in self.schedule.feeds)]
+        stored = dict.fromkeys(leaves, len(steps))
+        for index, step in enumerate(steps):
+            for number in step.reads:
+                first.setdefault(number, index)
+                if step.is_view:
+                    base[step.writes[0]] = base.get(number, number)
+                elif not self._is_fusable(step):
+                    stored[base.get(number, number)] = index
+        shown = {number for section in self.schedule.sections for number in section.outputs}
+        shown |= {number for section in self.schedule.sections for number in section.kept}
+        shown |= {number for _, number in self.schedule.updates}
+        moved: dict[int, list[Step]] = {}
+        late: set[int] = set()
+        for index, step in enumerate(steps):
+            at = first.get(step.writes[0], 0)
+            if (
+                at > index + 1
+                and Trait.ELEMENTWISE in step.op.traits
+                and "(" not in (step.op.c or "(")
+                and step.writes[0] not in shown
+                and not steps[at].is_view
+                and self._is_fusable(steps[at])
+                and self._is_fusable(step)
+                and all(number in stored for number in step.reads)
+                and sum(self._bytes(n) for n in {*step.reads} if stored[n] < at)
+                <= self._bytes(step.writes[0])
+            ):
+                moved.setdefault(at, []).append(step)
+                late.add(step.writes[0])
+        index = 0
+        for section in sections:
+            placed: list[Step] = []
+            for step in section:
+                placed += moved.get(index, [])
+                if step.writes[0] not in late:
+                    placed.append(step)
+                index += 1
+            yield placed, late
+
     def end_section(self) -> None:
         """Let nothing that is placed from now on join or precede what is there."""
         self.last += 1.0
         self.ends.append(self.last)
 
-    def place(self, step: Step) -> None:
-        """Let a step join a unit that it reads from, or make one for it."""
+    def place(self, step: Step, is_late: bool = False) -> None:
+        """Let a step join a unit that it reads from, or make one for it.
+
+        What is *late* has come for the step that follows, and joins nothing before.
+        """
         self.order[step.writes[0]] = len(self.order)
         if step.is_view:
             self.views[step.writes[0]] = step
@@ -126,7 +179,7 @@ class _Fuser:
             return
         sources = {self._unit(number): None for number in step.reads if number in self.unit_of}
         is_fusable = self._is_fusable(step)
-        home = self._joined(step, sources) if is_fusable else None
+        home = self._joined(step, sources) if is_fusable and not is_late else None
         if home is None:
             home = self._started(step) if is_fusable else self._new_unit(None)
         if not is_fusable:
@@ -137,7 +190,7 @@ class _Fuser:
             if unit is not home:
                 home.operands.add(unit)
                 unit.readers.add(home)
-        if is_fusable:
+        if is_fusable and not is_late:
             for unit in sources:
                 self._merge(unit, home)
 
@@ -193,6 +246,9 @@ class _Fuser:
 
     def _spec(self, number: int) -> Spec:
         return Spec(self._shape(number), self.specs[number].dtype)
+
+    def _bytes(self, number: int) -> int:
+        return prod(self._shape(number)) * self.specs[number].dtype.itemsize
 
     def _walked(self, step: Step) -> tuple[int, ...]:
         """Give the shape that a step goes through: of its result, or of what it reduces."""

@@ -8,6 +8,7 @@ import pytest
 import lazygrad as lg
 from lazygrad import nn, optim
 from lazygrad.backends.numpy import bind
+from lazygrad.pairs import Pair
 from lazygrad.schedule import fuse as fuse_module
 from lazygrad.schedule.buffers import Kind, plan
 from lazygrad.schedule.fuse import fuse
@@ -189,3 +190,34 @@ def test_empty_arrays_and_other_dtypes_stay_plain_steps():
     assert kernels(fused(program, n=1))
     half = lg.placeholder((3,), dtype="float16", name="h")
     assert not kernels(fused(lg.compile(half * 2, backend="numpy")))
+
+
+def perceptron():
+    x = lg.placeholder((32, 8), name="x")
+    first, second = lg.Value(np.ones((8, 16))), lg.Value(np.ones((16, 4)))
+    hidden = lg.relu(x @ first)
+    loss = (hidden @ second).sum()
+    return x, first, second, hidden, loss
+
+
+def test_a_cheap_step_is_put_off_to_where_it_is_read():
+    _, first, second, _, loss = perceptron()
+    program = lg.compile(lg.grad(loss, [first, second]), backend="numpy")
+    found = [names(kernel) for kernel in kernels(fused(program))]
+    assert ["relu"] in found
+    (late,) = (each for each in found if "is_on" in each)
+    assert "multiply" in late, "what masks the cotangent is worked out beside it"
+
+
+def test_sections_are_fused_apart():
+    _, first, _, _, loss = perceptron()
+    pair = Pair(loss, [first])
+    placed = plan(pair.schedule, {})
+    found = fuse(pair.schedule, placed)
+    assert [section.name for section in found.sections] == ["forward", "backward"]
+    assert found.sections[1].stop == len(found.steps)
+    ahead = found.steps[: found.sections[0].stop]
+    behind = found.steps[found.sections[0].stop :]
+    assert any("is_on" in names(k) for k in map(kernel_of, behind) if k is not None)
+    made = {number for step in behind for number in step.writes}
+    assert not made & {number for step in ahead for number in step.reads}
