@@ -8,20 +8,20 @@ stored. Knows kernels and layouts; knows nothing of segments or of how code is c
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from math import prod
 
 from ...ir.op import Op, Trait
 from ...schedule.kernel import Kernel, Statement, computing_dtypes
 from ...spec import DType
+from .blocks import NEAR, block_function
 from .nest import Loop, Nest
 from .parts import Share
 from .text import Function, Layout, c_type, indented, reduction_start, summed
 
 __all__ = ["CHUNK", "kernel_function"]
 
-_NEAR = re.compile(r"\b(sin|cos)_\{t\}")
 _OWN = re.compile(r"\b(exp|expm1|log|log1p|tanh|sigmoid|softplus|sin_near|cos_near)_\{t\}")
 
 # More functions in one loop make it long, which compilers are slow over.
@@ -40,15 +40,27 @@ def kernel_function(
     kernel notes whether there is one, and then does its work again. One that writes over what it
     reads can't, and has the other function from the start.
     """
+    functions = sum("(" in (s.step.op.c or "") for s in kernel.statements)
+    if functions > _MOST_INLINED and kernel.domain:
+        by_blocks = block_function(kernel, layouts, literals)
+        if by_blocks is not None:
+            return by_blocks
     careful = _Writer(kernel, layouts, literals, False).function()
-    if not kernel.domain or not any(_NEAR.search(s.step.op.c or "") for s in kernel.statements):
+    if not kernel.domain or not any(NEAR.search(s.step.op.c or "") for s in kernel.statements):
         return careful
     places = {(layouts[n].base, layouts[n].offset) for n in kernel.reads if n not in literals}
     if any((layouts[n].base, layouts[n].offset) in places for n in kernel.stored):
         return careful
     quick = _Writer(kernel, layouts, literals, True).function()
-    again = "\n".join(indented(["if (far) {", *careful.body.splitlines(), "}"]))
-    return replace(quick, body=f"    int32_t far = 0;\n{quick.body}\n{again}")
+    # As wide as what it stands beside, or a vector of the one would be two of the other.
+    wide = max(dtype.itemsize for dtype in _dtypes(kernel, layouts))
+    body = f"    int{8 * wide}_t far = 0;\n{quick.body}"
+    return replace(quick, body=body, careful=careful.body)
+
+
+def _dtypes(kernel: Kernel, layouts: Mapping[int, Layout]) -> Iterator[DType]:
+    for number in (s.number for s in kernel.statements):
+        yield kernel.specs[number].dtype if number in kernel.specs else layouts[number].dtype
 
 
 @dataclass
@@ -260,8 +272,8 @@ class _Writer:
             )
             kind = c_type(computing[0] if computing else result)
             form = op.c
-            if self.near and _NEAR.search(form):
-                form = _NEAR.sub(r"\1_near_{t}", form)
+            if self.near and NEAR.search(form):
+                form = NEAR.sub(r"\1_near_{t}", form)
                 limit = f"NEAR_{kind.upper()}"
                 scope.lines.append(f"far |= !(absolute_{kind}({names['x']}) <= {limit});")
             if self.calls:

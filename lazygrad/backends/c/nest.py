@@ -231,7 +231,7 @@ class Nest:
             if statement.kept is None:
                 continue
             layout = self.layouts[statement.number]
-            if not layout.is_contiguous or not self._is_alone(statement):
+            if not layout.is_contiguous or not self.is_alone(statement):
                 return False
             if self.is_apart(statement, loop):
                 # Each part starts its own elements, which must lie in one piece.
@@ -245,7 +245,8 @@ class Nest:
         """Whether parts of a loop add to different elements of a final result."""
         return bool(statement.kept) and loop.axes[-1] in (statement.kept or ())
 
-    def _is_alone(self, statement: Statement) -> bool:
+    def is_alone(self, statement: Statement) -> bool:
+        """Whether nothing else of the kernel lies where a result is stored."""
         pointer = self.access_result(statement).pointer
         return sum(access.pointer == pointer for access in self._accesses.values()) == 1
 

@@ -48,6 +48,10 @@ class Function:
     element types that its loops reduce by. A function that *can fail* returns 1 where it
     does; one that *takes the table* has it as its first parameter, named `at`.
 
+    Where `far` is set at the end of the body, `careful` is what does the work again.
+
+    `helpers` are functions that it calls, by name.
+
     A function in several *parts* does the part that `part` says, in any order and on any thread.
     `shared` are arrays, as type, name and size, in which parts leave what is put together
     `afterwards`, by lines that see them and the parameters.
@@ -61,6 +65,8 @@ class Function:
     can_fail: bool = False
     takes_table: bool = False
     parts: int = 1
+    careful: str = ""
+    helpers: tuple[tuple[str, str], ...] = ()
     shared: tuple[tuple[str, str, int], ...] = ()
     afterwards: str = ""
 

@@ -56,7 +56,8 @@ def comment(text: str, longest: int = 90) -> str:
     return f"/* {plain[:longest].replace('*/', '* /').replace('/*', '/ *')} */"
 
 
-# Vectors of all widths by the compilers' own extension; fma in products alone.
+# Vectors of all widths by the compilers' own extension; fma in products alone. Nothing is gained by
+# optimizing what is PLAIN, a list of calls.
 _VECTORS = """\
 typedef float float_vector
     __attribute__((vector_size({bytes}), aligned(4), may_alias));
@@ -65,7 +66,9 @@ typedef double double_vector
 #if defined(__clang__)
 #define PRODUCT
 #define FUSED _Pragma("clang fp contract(fast)")
+#define PLAIN
 #else
+#define PLAIN __attribute__((optimize("O1")))
 #define PRODUCT __attribute__((optimize("O2", "fp-contract=fast")))
 #define FUSED
 #endif"""
@@ -89,6 +92,7 @@ class Unit:
         self.vector_bytes = vector_bytes
         self._reductions: dict[tuple[Op, DType], None] = {}
         self._names: dict[Function, str] = {}
+        self._helpers: dict[str, str] = {}
         self._segments: list[str] = []
 
     def call(
@@ -101,6 +105,7 @@ class Unit:
         name = self._names.setdefault(replace(function, arguments=()), f"kernel_{len(self._names)}")
         for reduction in sorted(function.reductions, key=lambda r: (r[0].name, r[1].char)):
             self._reductions[reduction] = None
+        self._helpers.update(function.helpers)
         arguments = [
             self.address(layouts[number], is_written) for number, is_written in function.arguments
         ]
@@ -156,7 +161,8 @@ class Unit:
         """What is particular to this program: its kernels and segments."""
         kernels = [text for f, name in self._names.items() for text in _texts(f, name)]
         parts = [_PARTS] if self.has_parts else []
-        return "\n\n".join([_BANNER, *parts, *self._reducers(), *kernels, *self._segments]) + "\n"
+        helpers = [*self._reducers(), *self._helpers.values()]
+        return "\n\n".join([_BANNER, *parts, *helpers, *kernels, *self._segments]) + "\n"
 
     @property
     def text(self) -> str:
@@ -178,18 +184,20 @@ class Unit:
         return found
 
 
+# Seldom called, so it must be right and quick to compile, and no more.
+_COLD = '__attribute__((noinline, cold, optimize("O1", "no-tree-vectorize"))) '
+
+
 def _texts(function: Function, name: str) -> list[str]:
     """Write a function; one in parts as what does a part, and what runs them all."""
-    head = f"static __attribute__((noinline)) {function.attributes}"
     if function.parts == 1:
-        kind, end = ("int", "\n    return 0;") if function.can_fail else ("void", "")
-        table = "char **at, " if function.takes_table else ""
-        return [f"{head}{kind} {name}({table}{function.parameters}) {{\n{function.body}{end}\n}}"]
+        parameters = ("char **at, " if function.takes_table else "") + function.parameters
+        return [*_work(function, name, parameters)]
     assert not function.can_fail, "parts do their work, and that alone"
     assert not function.takes_table, "parts know their operands, and those alone"
     shared = [f"{kind} *restrict {one}" for kind, one, _ in function.shared]
     given = ", ".join([function.parameters, *shared])
-    names = [parameter.split("*restrict ")[1] for parameter in given.split(", ")]
+    names = _names(given)
     taken = ", ".join(f"p[{i}]" for i in range(len(names)))
     values = ", ".join(f"(void *){one}" for one in names)
     run = [
@@ -198,13 +206,30 @@ def _texts(function: Function, name: str) -> list[str]:
     ]
     after = f"\n{function.afterwards}" if function.afterwards else ""
     return [
-        f"{head}void {name}_part({given}, int64_t part) {{\n{function.body}\n}}",
+        *_work(function, f"{name}_part", f"{given}, int64_t part"),
         f"static void {name}_of(void *const *p, int64_t part) {{ {name}_part({taken}, part); }}",
-        f"static __attribute__((noinline)) void {name}(char **at, {function.parameters}) {{\n"
+        f"static __attribute__((noinline)) PLAIN void {name}(char **at, {function.parameters}) {{\n"
         + "\n".join(indented(run))
         + after
         + "\n}",
     ]
+
+
+def _work(function: Function, name: str, parameters: str) -> list[str]:
+    """Write what does the work of a function or of a part, and what does it again with care."""
+    kind, end = ("int", "\n    return 0;") if function.can_fail else ("void", "")
+    head = f"static __attribute__((noinline)) {function.attributes}{kind}"
+    if not function.careful:
+        return [f"{head} {name}({parameters}) {{\n{function.body}{end}\n}}"]
+    again = f"    if (far) {name}_careful({', '.join(_names(parameters))});"
+    return [
+        f"static {_COLD}void {name}_careful({parameters}) {{\n{function.careful}\n}}",
+        f"{head} {name}({parameters}) {{\n{function.body}\n{again}{end}\n}}",
+    ]
+
+
+def _names(parameters: str) -> list[str]:
+    return [parameter.split()[-1].lstrip("*") for parameter in parameters.split(", ")]
 
 
 def _header(name: str) -> str:
