@@ -1,8 +1,8 @@
 """Segments, and the Python between them: how a schedule with kernels is driven.
 
-Steps that have a C form are gathered into segments, each one call; what has none, and products that
-BLAS does better, are Python steps between them, written as the NumPy backend writes them. Updates
-are written by the last segment. Knows schedules, plans and arrays.
+Steps that have a C form are gathered into segments, each one call; what has none are Python steps
+between them, written as the NumPy backend writes them. Updates are written by the last segment.
+Knows schedules, plans and arrays.
 """
 
 from __future__ import annotations
