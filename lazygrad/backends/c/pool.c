@@ -28,8 +28,8 @@ static atomic_uint open_loop;
 static unsigned int loops;
 static part_function function;
 static void *const *values;
-static int64_t parts, helpers;
-static atomic_llong next_part;
+static int64_t parts;
+static atomic_llong next_part, seats;
 
 static inline void rest(void) {
 #if defined(__x86_64__) || defined(__i386__)
@@ -59,13 +59,13 @@ static unsigned int next_loop(unsigned int seen) {
     return now;
 }
 
-static void *help(void *number) {
+static void *help(void *unused) {
     for (unsigned int seen = 0;;) {
         seen = next_loop(seen);
         /* Inside first, then a second look: a loop that is still open now can't end before this
            thread has left. */
         atomic_fetch_add(&inside, 1);
-        if (atomic_load(&open_loop) == seen && (intptr_t)number < helpers) take_parts();
+        if (atomic_load(&open_loop) == seen && atomic_fetch_sub(&seats, 1) > 0) take_parts();
         atomic_fetch_sub(&inside, 1);
     }
     return 0;
@@ -97,12 +97,13 @@ static void start(int64_t wanted) {
     pthread_attr_setstacksize(&attributes, 8 << 20);
     pthread_t thread;
     while (started < wanted && started < MOST_THREADS - 1
-           && !pthread_create(&thread, &attributes, help, (void *)(intptr_t)started)) started++;
+           && !pthread_create(&thread, &attributes, help, 0)) started++;
     pthread_attr_destroy(&attributes);
     pthread_sigmask(SIG_SETMASK, &before, 0);
 }
 
 void run_parts(int64_t threads, part_function f, void *const *v, int64_t n) {
+    if (threads > n) threads = n;
     if (threads < 2 || atomic_exchange(&taken, 1)) {
         for (int64_t part = 0; part < n; part++) f(v, part);
         return;
@@ -111,13 +112,15 @@ void run_parts(int64_t threads, part_function f, void *const *v, int64_t n) {
     function = f;
     values = v;
     parts = n;
-    helpers = threads - 1;
     atomic_store(&next_part, 0);
+    atomic_store(&seats, threads - 1);
     if (!++loops) loops = 1;
     atomic_store(&open_loop, loops);
-    if (atomic_load(&sleeping)) {
+    int64_t wakened = atomic_load(&sleeping);
+    if (wakened) {
         pthread_mutex_lock(&door);
-        pthread_cond_broadcast(&bell);
+        for (wakened = wakened < threads ? wakened : threads - 1; wakened; wakened--)
+            pthread_cond_signal(&bell);
         pthread_mutex_unlock(&door);
     }
     take_parts();
