@@ -22,7 +22,7 @@ from .text import Function, Layout, c_type, indented, reduction_start, summed
 
 __all__ = ["CHUNK", "kernel_function"]
 
-_OWN = re.compile(r"\b(exp|expm1|log|log1p|tanh|sigmoid|softplus|sin_near|cos_near)_\{t\}")
+_OWN = re.compile(r"\b(exp|expm1|log|log1p|tanh|sigmoid|softplus|erfc?|sin_near|cos_near)_\{t\}")
 
 # More functions in one loop make it long, which compilers are slow over.
 _MOST_INLINED = 8
