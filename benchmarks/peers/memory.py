@@ -27,20 +27,23 @@ def _contests() -> list[Contest]:
 
 def _peak(make: Callable[[], Engine], package: str) -> int:
     """Bytes at the peak of some steps beyond what the imported libraries take."""
-    import resource
-
     if package == "jax":
         # What every program of JAX takes: its backend, and a first compilation.
         module = jax_module()
         module.jit(lambda x: x + 1)(1.0)
     elif package != OURS and package != "numpy":
         import_module(package)
-    page = resource.getpagesize()
-    before = int(Path("/proc/self/statm").read_text().split()[1]) * page
+    before = _kibibytes("VmRSS")
     engine = make()
     for _ in range(STEPS):
         engine()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
+    # Unlike what getrusage tells, this begins anew with the process.
+    return 1024 * (_kibibytes("VmHWM") - before)
+
+
+def _kibibytes(fact: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{fact}:"))
 
 
 def _in_a_process(name: str, engine: str) -> int:
