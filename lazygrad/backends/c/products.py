@@ -36,8 +36,9 @@ _VECTORS = {
     16: {1: 6, 2: 4, 3: 3, 4: 3},
 }
 # What copying an element costs, where a vector of sums costs 1: turned, within its row, and out of
-# a tile. Fewer sums than these wait for one another.
+# a tile; and adding up the numbers of a vector. Fewer sums than these wait for one another.
 _TURNING, _COPYING, _TAKING_OUT = 0.5, 0.2, 1.5
+_ADDING_UP = 10
 _LEAST_SUMS = 5
 # Rows of the left operand that are gone over again for each block stay in the third level.
 _MOST_LEFT_BYTES = 1 << 22
@@ -222,7 +223,7 @@ class _Tiles:
     def _cost(self, p: _Product) -> float:
         """Predict what a product takes in this order: sums of vectors, and what is copied."""
         if p.columns == 1 and p.a[1] == 1 and p.depth > 1:
-            return p.rows * p.depth / self.lanes
+            return p.rows * (p.depth / self.lanes + _ADDING_UP)
         vectors, rest = -(-p.columns // self.lanes), p.columns % self.lanes
         at_once = min(p.rows, self.full_rows) * min(vectors, self.vectors_of.get(p.rows, 2))
         waiting = max(_LEAST_SUMS / at_once, 1.0)
