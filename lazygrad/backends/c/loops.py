@@ -40,8 +40,7 @@ def kernel_function(
     kernel notes whether there is one, and then does its work again. One that writes over what it
     reads can't, and has the other function from the start.
     """
-    functions = sum("(" in (s.step.op.c or "") for s in kernel.statements)
-    if functions > _MOST_INLINED and kernel.domain:
+    if _has_many_functions(kernel) and kernel.domain:
         by_blocks = block_function(kernel, layouts, literals)
         if by_blocks is not None:
             return by_blocks
@@ -56,6 +55,11 @@ def kernel_function(
     wide = max(dtype.itemsize for dtype in _dtypes(kernel, layouts))
     body = f"    int{8 * wide}_t far = 0;\n{quick.body}"
     return replace(quick, body=body, careful=careful.body)
+
+
+def _has_many_functions(kernel: Kernel) -> bool:
+    """Whether a kernel has more functions than are inlined."""
+    return sum("(" in (s.step.op.c or "") for s in kernel.statements) > _MOST_INLINED
 
 
 def _dtypes(kernel: Kernel, layouts: Mapping[int, Layout]) -> Iterator[DType]:
@@ -94,8 +98,7 @@ class _Writer:
         near: bool,
     ) -> None:
         self.near = near
-        functions = sum("(" in (s.step.op.c or "") for s in kernel.statements)
-        self.calls = functions > _MOST_INLINED or not kernel.domain
+        self.calls = _has_many_functions(kernel) or not kernel.domain
         self.kernel = kernel
         self.layouts = layouts
         self.literals = literals
