@@ -36,7 +36,9 @@ def plot(runs: Sequence[Mapping[str, Any]], path: str) -> None:
         panel.set_xscale("log")
         panel.margins(x=0.12)
         panel.set_yticks(list(places), [row["name"] for row in rows], fontsize=8)
-        panel.set_xlabel("times as fast as the best other one; the goal is the orange mark")
+        panel.set_xlabel(
+            "times as good as the best other, products as shares of the peak; orange: the goal"
+        )
         panel.set_title(f"{run['threads']} thread{'s' if run['threads'] > 1 else ''}")
         panel.spines[["top", "right"]].set_visible(False)
     figure.tight_layout()
