@@ -202,11 +202,16 @@ def _direct_kernels(schedule: Schedule, shapes: _Shapes) -> list[tuple[int, int]
         if any(number not in cell_of or uses.count[number] > 1 for number in step.writes):
             continue
         own = {schedule.cells[cell_of[number]] for number in step.writes}
+        # Of the operands of a product every element is read anywhere.
+        whole = () if kernel.product is None else kernel.product.reads
         if all(
             schedule.specs[number].dtype == schedule.specs[schedule.cells[cell_of[number]]].dtype
             and shapes[number] == shapes[schedule.cells[cell_of[number]]]
             for number in step.writes
-        ) and all(number in own or uses.is_steady(number) for number in step.reads):
+        ) and all(
+            (number in own and number not in whole) or uses.is_steady(number)
+            for number in step.reads
+        ):
             found += [(cell_of[number], index) for number in step.writes]
     return found
 

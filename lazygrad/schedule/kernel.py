@@ -7,6 +7,8 @@ The nest runs over `domain`. Most values vary over all of it. A reduction over t
 on gives one value a row: it is there when the loop over the row is done, and what needs it again
 for every element stands in a later *stage*, a further loop over the same row. Softmax has three.
 A reduction over other axes, or one that nothing in the kernel reads, is *final*.
+
+A kernel may begin with a product of matrices, whose tiles it goes over as they are made.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ __all__ = [
 
 # Up to so many elements a call of NumPy costs more than the C library's functions one by one.
 _FEW = 64
+_MANY_FUNCTIONS = 8
 _TYPES = frozenset("?bhilqBHILQfd")
 
 
@@ -64,6 +67,7 @@ class Kernel:
 
     `views` are steps that show an inner value in another shape, with the same elements in the same
     order. `stored` are the values that others read; `specs` has the shape of every inner value.
+    `product` is the step of a matrix product that goes before the statements, if there is one.
     """
 
     domain: tuple[int, ...]
@@ -72,6 +76,18 @@ class Kernel:
     views: tuple[Step, ...]
     stored: tuple[int, ...]
     specs: Mapping[int, Spec]
+    product: Step | None = None
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """What is done, in order: the product, if there is one, and the statements."""
+        own = tuple(statement.step for statement in self.statements)
+        return own if self.product is None else (self.product, *own)
+
+    @property
+    def has_many_functions(self) -> bool:
+        """Whether there are more functions than one loop should hold, which waits for each."""
+        return sum("(" in (s.step.op.c or "") for s in self.statements) > _MANY_FUNCTIONS
 
     @property
     def is_pointwise(self) -> bool:
@@ -93,9 +109,8 @@ class Kernel:
     @property
     def reads(self) -> tuple[int, ...]:
         """The values that come from outside, in the order in which they are read."""
-        return tuple(
-            dict.fromkeys(n for s in self.statements for n in s.step.reads if n not in self.specs)
-        )
+        reads = (n for step in self.steps for n in step.reads)
+        return tuple(dict.fromkeys(n for n in reads if n not in self.specs))
 
 
 def squeezed(shape: Sequence[int]) -> tuple[int, ...]:
@@ -181,7 +196,7 @@ def kernel_of(step: Step) -> Kernel | None:
 
 def fused_step(kernel: Kernel, specs: Sequence[Spec]) -> Step:
     """Give a step that runs a kernel."""
-    flops = sum(_flops(s.step, specs, kernel.specs) for s in kernel.statements)
+    flops = sum(_flops(step, specs, kernel.specs) for step in kernel.steps)
     op = Op(
         name="fused",
         family="fused",
@@ -190,7 +205,7 @@ def fused_step(kernel: Kernel, specs: Sequence[Spec]) -> Step:
         doc="Several steps in one nest of loops.",
         cost=lambda out, *given, **attrs: flops,
     )
-    names = list(dict.fromkeys(s.step.note.label for s in kernel.statements))
+    names = list(dict.fromkeys(step.note.label for step in kernel.steps))
     label = ", ".join(names) if len(names) <= 3 else f"{names[0]}, ..., {names[-1]}"
     last = kernel.statements[-1].step.note
     note = Note(label, last.line, last.scope, last.backward)
@@ -217,7 +232,8 @@ def _run(*arrays: Any, kernel: Kernel) -> None:
             return shown
         return values[number]
 
-    for statement in kernel.statements:
-        step, spec = statement.step, kernel.specs[statement.number]
-        target = values.setdefault(statement.number, np.empty(spec.shape, spec.dtype))
+    for step in kernel.steps:
+        (number,) = step.writes
+        spec = kernel.specs[number]
+        target = values.setdefault(number, np.empty(spec.shape, spec.dtype))
         step.op.kernel(*map(value, step.reads), out=target, **step.attrs)

@@ -28,7 +28,7 @@ from .cache import Library, library
 from .loops import kernel_function
 from .moves import move_function
 from .pool import parts_runner
-from .products import product_function
+from .products import product_function, product_kernel_function
 from .text import Function, Layout, literal
 from .toolchain import Toolchain
 from .unit import NOT_FIT, RESERVED, Unit, comment
@@ -263,6 +263,10 @@ class SegmentEmitter(NumpyEmitter):
         ):
             return None
         kernel = kernel_of(step)
+        if kernel is not None and kernel.product is not None:
+            return product_kernel_function(
+                kernel, self.layouts, self.literals, self.toolchain.vector_bytes
+            )
         if kernel is not None:
             return kernel_function(kernel, self.layouts, self.literals)
         if step.op.name == "matmul":
@@ -292,7 +296,7 @@ class SegmentEmitter(NumpyEmitter):
 
     def _said(self, step: Step) -> str:
         kernel = kernel_of(step)
-        names = [step.op.name] if kernel is None else [s.step.op.name for s in kernel.statements]
+        names = [step.op.name] if kernel is None else [s.op.name for s in kernel.steps]
         what = (
             ", ".join(names) if len(names) <= 6 else f"{', '.join(names[:5])}, ... ({len(names)})"
         )

@@ -24,42 +24,39 @@ __all__ = ["CHUNK", "kernel_function"]
 
 _OWN = re.compile(r"\b(exp|expm1|log|log1p|tanh|sigmoid|softplus|erfc?|sin_near|cos_near)_\{t\}")
 
-# More functions in one loop make it long, which compilers are slow over.
-_MOST_INLINED = 8
-
 CHUNK = 4096
 """Elements that are added up before their sum joins the total, which keeps the rounding small."""
 
 
 def kernel_function(
-    kernel: Kernel, layouts: Mapping[int, Layout], literals: Mapping[int, str]
+    kernel: Kernel,
+    layouts: Mapping[int, Layout],
+    literals: Mapping[int, str],
+    bounded: bool = False,
 ) -> Function:
     """Write a kernel as a function; *literals* are values that are written as constants.
+
+    The first loop of a *bounded* one goes as far as the parameter `last` says.
 
     Sines and cosines of numbers far from 0 need another function, which is no vector. So such a
     kernel notes whether there is one, and then does its work again. One that writes over what it
     reads can't, and has the other function from the start.
     """
-    if _has_many_functions(kernel) and kernel.domain:
+    if kernel.has_many_functions and kernel.domain:
         by_blocks = block_function(kernel, layouts, literals)
         if by_blocks is not None:
             return by_blocks
-    careful = _Writer(kernel, layouts, literals, False).function()
+    careful = _Writer(kernel, layouts, literals, False, bounded).function()
     if not kernel.domain or not any(NEAR.search(s.step.op.c or "") for s in kernel.statements):
         return careful
     places = {(layouts[n].base, layouts[n].offset) for n in kernel.reads if n not in literals}
     if any((layouts[n].base, layouts[n].offset) in places for n in kernel.stored):
         return careful
-    quick = _Writer(kernel, layouts, literals, True).function()
+    quick = _Writer(kernel, layouts, literals, True, bounded).function()
     # As wide as what it stands beside, or a vector of the one would be two of the other.
     wide = max(dtype.itemsize for dtype in _dtypes(kernel, layouts))
     body = f"    int{8 * wide}_t far = 0;\n{quick.body}"
     return replace(quick, body=body, careful=careful.body)
-
-
-def _has_many_functions(kernel: Kernel) -> bool:
-    """Whether a kernel has more functions than are inlined."""
-    return sum("(" in (s.step.op.c or "") for s in kernel.statements) > _MOST_INLINED
 
 
 def _dtypes(kernel: Kernel, layouts: Mapping[int, Layout]) -> Iterator[DType]:
@@ -96,14 +93,15 @@ class _Writer:
         layouts: Mapping[int, Layout],
         literals: Mapping[int, str],
         near: bool,
+        bounded: bool,
     ) -> None:
         self.near = near
-        self.calls = _has_many_functions(kernel) or not kernel.domain
+        self.calls = kernel.has_many_functions or not kernel.domain
         self.kernel = kernel
         self.layouts = layouts
         self.literals = literals
         self.aliases = kernel.aliases
-        self.nest = nest = Nest(kernel, layouts, literals)
+        self.nest = nest = Nest(kernel, layouts, literals, bounded)
         self.rows, self.outer, self.inner = nest.rows, nest.outer, nest.inner
         self.by_number = {s.number: s for s in kernel.statements}
         self.stored = set(kernel.stored)

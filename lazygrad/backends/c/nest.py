@@ -47,6 +47,8 @@ class Loop:
     axes: list[int]
     variable: str = ""
     share: Share | None = None
+    bound: str = ""
+    """Where it ends if that is for the caller to say; at its size at the latest."""
 
     @property
     def first(self) -> str:
@@ -56,6 +58,8 @@ class Loop:
     @property
     def last(self) -> str:
         """Where it ends."""
+        if self.bound:
+            return self.bound
         return str(self.size) if self.share is None else self.share.last
 
     @property
@@ -83,10 +87,16 @@ class Nest:
         The loop that falls into parts, if one does.
     parameters, arguments
         Of the function: pointers as C, and for each the value and whether it is written.
+
+    The first loop of a *bounded* nest goes as far as the parameter `last` says.
     """
 
     def __init__(
-        self, kernel: Kernel, layouts: Mapping[int, Layout], literals: Mapping[int, str]
+        self,
+        kernel: Kernel,
+        layouts: Mapping[int, Layout],
+        literals: Mapping[int, str],
+        bounded: bool = False,
     ) -> None:
         self.kernel = kernel
         self.layouts = layouts
@@ -104,7 +114,9 @@ class Nest:
         for prefix, group in (("i", self.outer), ("j", self.inner)):
             for i, loop in enumerate(group):
                 loop.variable = f"{prefix}{i}" if len(group) > 1 else prefix
-        self.shared = self._share_out()
+        self.shared = None if bounded else self._share_out()
+        if bounded:
+            loops[0].bound = "last"
 
     # Values in memory.
 
@@ -136,6 +148,10 @@ class Nest:
         layout = self.layouts[statement.number]
         axes = tuple(range(statement.depth)) if statement.kept is None else statement.kept
         return self._kept(statement.number, _long_strides(layout), axes)
+
+    def strides_of(self, number: int) -> tuple[int, ...]:
+        """Give the strides along the domain by which an operand or a result is gone through."""
+        return next(a.strides for a in self._accesses.values() if a.number == number)
 
     def place(self, access: Access, loops: list[Loop]) -> str:
         """Write an element of a value as C, for the loops that it is reached in."""

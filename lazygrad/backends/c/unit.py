@@ -16,7 +16,7 @@ from ...ir.op import Op
 from ...spec import DType
 from .text import Function, Layout, c_type, indented, reduction_start
 
-__all__ = ["ENTRIES", "NOT_FIT", "RESERVED", "Unit", "comment"]
+__all__ = ["ENTRIES", "NOT_FIT", "RESERVED", "Unit", "comment", "written"]
 
 RESERVED = 2
 """How many entries of the table are no addresses of memory."""
@@ -192,7 +192,7 @@ def _texts(function: Function, name: str) -> list[str]:
     """Write a function; one in parts as what does a part, and what runs them all."""
     if function.parts == 1:
         parameters = ("char **at, " if function.takes_table else "") + function.parameters
-        return [*_work(function, name, parameters)]
+        return [*written(function, name, parameters)]
     assert not function.can_fail, "parts do their work, and that alone"
     assert not function.takes_table, "parts know their operands, and those alone"
     shared = [f"{kind} *restrict {one}" for kind, one, _ in function.shared]
@@ -206,7 +206,7 @@ def _texts(function: Function, name: str) -> list[str]:
     ]
     after = f"\n{function.afterwards}" if function.afterwards else ""
     return [
-        *_work(function, f"{name}_part", f"{given}, int64_t part"),
+        *written(function, f"{name}_part", f"{given}, int64_t part"),
         f"static void {name}_of(void *const *p, int64_t part) {{ {name}_part({taken}, part); }}",
         f"static __attribute__((noinline)) PLAIN void {name}(char **at, {function.parameters}) {{\n"
         + "\n".join(indented(run))
@@ -215,7 +215,7 @@ def _texts(function: Function, name: str) -> list[str]:
     ]
 
 
-def _work(function: Function, name: str, parameters: str) -> list[str]:
+def written(function: Function, name: str, parameters: str) -> list[str]:
     """Write what does the work of a function or of a part, and what does it again with care."""
     kind, end = ("int", "\n    return 0;") if function.can_fail else ("void", "")
     head = f"static __attribute__((noinline)) {function.attributes}{kind}"
