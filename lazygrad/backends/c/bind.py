@@ -17,6 +17,7 @@ from ...ir.op import Array
 from ...schedule.buffers import Kind, Plan, plan as make_plan
 from ...schedule.epilogue import fold_epilogues
 from ...schedule.fuse import fuse
+from ...schedule.patches import read_patches
 from ...schedule.steps import Schedule, Section, Step
 from ..executable import Executable
 from ..source import Line
@@ -72,6 +73,7 @@ def _prepared(schedule: Schedule, plan: Plan) -> tuple[Schedule, Plan, Toolchain
         raise CompilerError("this interpreter's arrays don't lie in memory as NumPy's do elsewhere")
     toolchain = find_toolchain()
     fused = fuse(schedule, plan)
+    fused = read_patches(fused, make_plan(fused, plan.lengths))
     fused = fold_epilogues(fused, make_plan(fused, plan.lengths))
     # Kernels write cells themselves only where all memory is planned.
     is_planned = None not in plan.shapes

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from math import prod
 
 from ...schedule.kernel import Kernel
+from ...schedule.patches import right_axes
 from ...schedule.steps import Step
 from ...spec import DType
 from .epilogue import Epilogue
 from .parts import share, wanted_parts
 from .text import Function, Layout, c_type, indented, summed
-from .tiles import Product, Tiles
+from .tiles import Along, Product, Table, Tiles
 
 __all__ = ["product_function", "product_kernel_function"]
 
@@ -46,9 +47,10 @@ def product_function(
     if 0 in (*a.shape, *b.shape, *c.shape):
         return None
     kind, rank = c_type(c.dtype), len(c.shape)
-    pointers = [*_operands(a, b, rank), _Pointer(f"{kind} *", "c", _strides(c, rank))]
+    right = _Right.of(step, b)
+    pointers = [*_operands(a, right, rank), _Pointer(f"{kind} *", "c", _strides(c, rank))]
     parameters, lines, parts = _written(
-        c.shape, a.shape[-1], c.dtype, pointers, pointers[2].matrix, vector_bytes
+        c.shape, a.shape[-1], c.dtype, pointers, right, pointers[2].matrix, vector_bytes
     )
     arguments = ((step.reads[0], False), (step.reads[1], False), (step.writes[0], True))
     return _function(parameters, lines, arguments, parts)
@@ -62,7 +64,8 @@ def product_kernel_function(
     epilogue = Epilogue(kernel, layouts, literals)
     reads = kernel.product.reads
     a, b = (layouts[number] for number in reads)
-    pointers = _operands(a, b, len(epilogue.shape))
+    right = _Right.of(kernel.product, b)
+    pointers = _operands(a, right, len(epilogue.shape))
     pointers += [
         _Pointer(kind, f"e{i}", strides)
         for i, (kind, strides) in enumerate(zip(epilogue.kinds, epilogue.strides, strict=True))
@@ -72,6 +75,7 @@ def product_kernel_function(
         a.shape[-1],
         epilogue.dtype,
         pointers,
+        right,
         epilogue.sum_strides,
         vector_bytes,
         epilogue,
@@ -97,16 +101,58 @@ def _function(
     )
 
 
-def _operands(a: Layout, b: Layout, rank: int) -> list[_Pointer]:
+@dataclass(frozen=True)
+class _Right:
+    """The right operand: the lengths and strides of its stack, and how rows and columns follow."""
+
+    lengths: tuple[int, ...]
+    strides: tuple[int, ...]
+    matrix: tuple[Along, Along]
+
+    @classmethod
+    def of(cls, step: Step, layout: Layout) -> _Right:
+        """See the second operand of a product, whose rows or columns may be several axes."""
+        count = len(layout.shape)
+        rows, columns = right_axes(step) or ((count - 2,), (count - 1,))
+        stack = count - len(rows) - len(columns)
+        matrix = _along(layout, rows, "rows_at"), _along(layout, columns, "columns_at")
+        return cls(layout.shape[:stack], layout.strides[:stack], matrix)
+
+    @property
+    def tables(self) -> list[str]:
+        """The tables that it needs, as C."""
+        return [along.declared for along in self.matrix if isinstance(along, Table)]
+
+
+def _along(layout: Layout, axes: Sequence[int], name: str) -> Along:
+    """Say how the places of several axes, gone through as one, follow one another."""
+    places = [0]
+    for axis in axes:
+        steps = [layout.strides[axis] * i for i in range(layout.shape[axis])]
+        places = [place + step for place in places for step in steps]
+    if len(axes) == 1:
+        return layout.strides[axes[0]]
+    step = places[1] if len(places) > 1 else 1
+    is_steady = all(place == i * step for i, place in enumerate(places))
+    return step if is_steady else Table(name, tuple(places))
+
+
+def _operands(a: Layout, right: _Right, rank: int) -> list[_Pointer]:
     kind = f"const {c_type(a.dtype)} *"
-    return [_Pointer(kind, "a", _strides(a, rank)), _Pointer(kind, "b", _strides(b, rank))]
+    missing = (0,) * (rank - 2 - len(right.lengths))
+    b = (*missing, *_stacked(right.lengths, right.strides), 0, 0)
+    return [_Pointer(kind, "a", _strides(a, rank)), _Pointer(kind, "b", b)]
 
 
 def _strides(layout: Layout, rank: int) -> tuple[int, ...]:
     """Give strides along all axes of a result of so many; 0 along those of a stack that repeat."""
-    stack = zip(layout.shape[:-2], layout.strides[:-2], strict=True)
     missing = (0,) * (rank - len(layout.shape))
-    return (*missing, *(0 if n == 1 else stride for n, stride in stack), *layout.strides[-2:])
+    stack = _stacked(layout.shape[:-2], layout.strides[:-2])
+    return (*missing, *stack, *layout.strides[-2:])
+
+
+def _stacked(lengths: Sequence[int], strides: Sequence[int]) -> tuple[int, ...]:
+    return tuple(0 if n == 1 else stride for n, stride in zip(lengths, strides, strict=True))
 
 
 def _written(
@@ -114,6 +160,7 @@ def _written(
     depth: int,
     dtype: DType,
     pointers: Sequence[_Pointer],
+    right: _Right,
     sums: tuple[int, int],
     vector_bytes: int,
     epilogue: Epilogue | None = None,
@@ -130,7 +177,7 @@ def _written(
         if all(own[0] == p.matrix[0] * rows for own, p in left):
             # With one matrix on the right, those of a stack are one under the other.
             rows, stack, strides = rows * stack[0], (), [() for _ in pointers]
-    product = Product(rows, depth, shape[-1], a.matrix, b.matrix, sums)
+    product = Product(rows, depth, shape[-1], a.matrix, right.matrix, sums)
     flops = 2 * rows * depth * shape[-1] * prod(stack)
     wanted = wanted_parts(flops / _FLOPS_PER_SECOND)
     tiles = Tiles(product, dtype, vector_bytes, 1 if stack else wanted, epilogue)
@@ -146,7 +193,7 @@ def _written(
     if epilogue is not None and epilogue.place is not None:
         # A deep product is added up in several passes.
         own.append(f"{c_type(dtype)} *c = {epilogue.place};")
-    lines = [*own, *lines]
+    lines = [*right.tables, *own, *lines]
     if stack:
         lines, parts = _over_stack(lines, variables, stack, wanted)
     return parameters, lines, parts

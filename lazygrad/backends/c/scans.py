@@ -18,6 +18,7 @@ from ...schedule.bodies import body_schedule
 from ...schedule.buffers import Kind, plan as make_plan
 from ...schedule.epilogue import fold_epilogues
 from ...schedule.fuse import fuse
+from ...schedule.patches import read_patches
 from ...schedule.steps import Step
 from .emitter import SegmentEmitter
 from .moves import copy_lines
@@ -45,6 +46,7 @@ class _Body(SegmentEmitter):
         lengths = dict(zip(attrs["names"], attrs["lengths"], strict=True))
         schedule = self.made.schedule
         fused = fuse(schedule, make_plan(schedule, lengths))
+        fused = read_patches(fused, make_plan(fused, lengths))
         fused = fold_epilogues(fused, make_plan(fused, lengths))
         placed = make_plan(fused, lengths)
         super().__init__(fused, placed, (), owner.toolchain, owner.write_loop, owner.threads)

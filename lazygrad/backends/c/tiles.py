@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from ...schedule.epilogue import MOST_DEPTH
 from ...spec import DType
@@ -22,7 +23,7 @@ from .epilogue import Epilogue
 from .parts import share
 from .text import c_type, indented, summed
 
-__all__ = ["Product", "Tiles"]
+__all__ = ["Along", "Product", "Table", "Tiles"]
 
 # A right operand that fits into the second level of the cache needs no packing to be quick.
 _MOST_BYTES = 1 << 20
@@ -56,8 +57,33 @@ _ALIGNED = "__attribute__((aligned(64)))"
 
 
 @dataclass(frozen=True)
+class Table:
+    """The places of rows or columns that lie at no steady distance, and its name in C."""
+
+    name: str
+    places: tuple[int, ...]
+
+    @property
+    def declared(self) -> str:
+        """The table as C."""
+        places = ", ".join(map(str, self.places))
+        return f"static const int32_t {self.name}[{len(self.places)}] = {{{places}}};"
+
+
+Along: TypeAlias = int | Table
+"""How rows or columns follow one another: at a distance, or as a table says."""
+
+
+def _place(along: Along, index: str) -> str:
+    """Write where a row or a column is."""
+    return summed((along,), (index,)) if isinstance(along, int) else f"{along.name}[{index}]"
+
+
+@dataclass(frozen=True)
 class Product:
     """One matrix product: sizes, and strides of rows and columns of both operands and the result.
+
+    The right operand may have a table instead of a stride; such a product is not turned.
 
     ``c[i, j] = sum(a[i, k] * b[k, j])``, with *rows* of i, *depth* of k and *columns* of j.
     """
@@ -66,14 +92,17 @@ class Product:
     depth: int
     columns: int
     a: tuple[int, int]
-    b: tuple[int, int]
+    b: tuple[Along, Along]
     c: tuple[int, int]
 
     @property
-    def transposed(self) -> Product:
+    def transposed(self) -> Product | None:
         """The product of the transposes, in the other order."""
+        row, column = self.b
+        if not isinstance(row, int) or not isinstance(column, int):
+            return None
         return Product(
-            self.columns, self.depth, self.rows, self.b[::-1], self.a[::-1], self.c[::-1]
+            self.columns, self.depth, self.rows, (column, row), self.a[::-1], self.c[::-1]
         )
 
 
@@ -89,7 +118,7 @@ class _Panel:
     """
 
     right: str
-    step: int
+    step: Along
     depth: str
     start: str
     vectors: int
@@ -125,9 +154,10 @@ class Tiles:
         self.wanted = wanted
         self.product = product
         self.left, self.right = "a", "b"
-        self.is_turned = self._cost(product.transposed) < self._cost(product)
-        if self.is_turned:
-            self.product, self.left, self.right = product.transposed, "b", "a"
+        turned = product.transposed
+        self.is_turned = turned is not None and self._cost(turned) < self._cost(product)
+        if turned is not None and self.is_turned:
+            self.product, self.left, self.right = turned, "b", "a"
         self.most_vectors = self.vectors_of.get(self.product.rows, 2)
         self.wide = self.most_vectors * self.lanes
         self.panels = _BLOCK_BYTES // (self.wide * self.size) or 1
@@ -155,7 +185,7 @@ class Tiles:
         """Write a sum for each row, a few rows at a time: the right operand is a single column."""
         p = self.product
         shared = self.shared = share(p.rows, self.wanted, _ROWS_AT_ONCE)
-        k = summed((p.b[0],), ("k",))
+        k = _place(p.b[0], "k")
 
         def stored(names: list[str]) -> list[str]:
             if self.epilogue is None:
@@ -206,7 +236,9 @@ class Tiles:
         """Write the tiles of columns that are read where they lie, some rows of them at a time."""
         p = self.product
         depth, add = (str(p.depth), "") if deep >= p.depth else ("n", "k0")
-        right = f"{self.right} + k0 * {p.b[0]}" if add else self.right
+        right = self.right
+        if add and isinstance(p.b[0], int):
+            right = f"{self.right} + k0 * {p.b[0]}"
         left = f"{self.left} + k0 * {p.a[1]}" if add else self.left
         lines: list[str] = []
         if whole >= self.wide:
@@ -334,21 +366,31 @@ class Tiles:
     def _copies(self, begin: str, columns: int, depth: str, down: str) -> list[str]:
         """Write what copies columns into a panel, whole vectors of them, from so far down on."""
         (row, column), padded = self.product.b, -(-columns // self.lanes) * self.lanes
-        start = summed((row, column), (down or "0", begin))
-        lines = [f"const {self.kind} *from = {self.right} + {start};"]
+        # A table is looked up at each place; what is at a distance is gone to beforehand.
+        k = "k" if isinstance(row, int) or not down else f"({down} + k)"
+        q = "q" if isinstance(column, int) else f"({begin} + q)"
+        starts = [_place(row, down)] if isinstance(row, int) and down else []
+        starts += [_place(column, begin)] if isinstance(column, int) else []
+        lines = [f"const {self.kind} *from = {' + '.join([self.right, *starts])};"]
         over_depth = f"for (int64_t k = 0; k < {depth}; k++)"
         if row == 1 and column != 1:
-            lines.append(f"panel_{self.kind}(to, {padded}, from, {column}, {columns}, {depth});")
+            step, table = (
+                (column, "0") if isinstance(column, int) else (0, f"{column.name} + {begin}")
+            )
+            lines.append(
+                f"panel_{self.kind}(to, {padded}, from, {step}, {table}, {columns}, {depth});"
+            )
         elif column == 1 and columns == padded:
             vector = f"{self.kind}_vector"
             copies = [
-                f"*({vector} *)(to + k * {padded} + {q}) = *({vector} *)(from + k * {row} + {q});"
-                for q in range(0, padded, self.lanes)
+                f"*({vector} *)(to + k * {padded} + {j})"
+                f" = *({vector} *)(from + {_place(row, k)} + {j});"
+                for j in range(0, padded, self.lanes)
             ]
             lines += [f"{over_depth} {{", *indented(copies), "}"]
         else:
-            place = summed((row, column), ("k", "q"))
             each = f"for (int64_t q = 0; q < {columns}; q++)"
+            place = f"{_place(row, k)} + {_place(column, q)}"
             lines += [over_depth, f"    {each} to[k * {padded} + q] = from[{place}];"]
         if padded > columns:
             lines += [
@@ -474,8 +516,10 @@ class Tiles:
             names = ", ".join(f"c{i}_{j} = {{0}}" for j in range(panel.vectors))
             lines.append(f"{vector} {names};")
         lines.append(f"for (int64_t k = 0; k < {panel.depth}; k++) {{")
+        # A table is of the whole depth, and has the rows of earlier passes too.
+        row = f"{panel.add} + k" if panel.add and isinstance(panel.step, Table) else "k"
         for j in range(panel.vectors):
-            place = f"y + k * {panel.step} + {j * self.lanes}"
+            place = f"y + {_place(panel.step, row)} + {j * self.lanes}"
             lines.append(f"    const {vector} b{j} = *(const {vector} *)({place});")
         for i in range(rows):
             place = summed((1, left.steps[1]), (str(i * left.steps[0]), "k"))
