@@ -26,6 +26,9 @@ __all__ = ["MOST_STATEMENTS", "fuse"]
 MOST_STATEMENTS = 500
 """Of one kernel, where functions count more; compilers take ever longer over long ones."""
 
+# One that is so long ends where it would begin anew, so that what repeats gives equal kernels.
+_MANY_STATEMENTS = MOST_STATEMENTS // 2
+
 # A function in a loop is several operations, if only those around its call.
 _FUNCTION_WEIGHT = 10
 
@@ -58,6 +61,7 @@ class _Unit:
     steps: list[Step] = field(default_factory=list)
     statements: list[Statement] = field(default_factory=list)
     weight: int = 0
+    begins: tuple[str, ...] = ()
     outer: int | None = None
     operands: set[_Unit] = field(default_factory=set)
     readers: set[_Unit] = field(default_factory=set)
@@ -208,6 +212,8 @@ class _Fuser:
                 continue
             if unit.weight + _weight(step, unit.domain) > MOST_STATEMENTS:
                 continue
+            if unit.weight >= _MANY_STATEMENTS and self._kind(step) == unit.begins:
+                continue
             fit = self._fit(step, unit, unit.domain)
             if fit is not None and self._settles(unit, {*unit.operands, *sources}, unit.readers):
                 self._add(unit, fit)
@@ -218,11 +224,17 @@ class _Fuser:
         step = replace(step, attrs=concrete_attrs(step.attrs, self.lengths))
         domain = squeezed(self._walked(step))
         unit = self._new_unit(domain)
+        unit.begins = self._kind(step) if domain else ()
         if Trait.REDUCES in step.op.traits:
             self._add(unit, self._reduced(step, len(domain), 0, unit, domain))
         else:
             self._add(unit, _Fit(Statement(step, len(domain), 0), None))
         return unit
+
+    def _kind(self, step: Step) -> tuple[str, ...]:
+        """Name a step's operation, and those that give its operands."""
+        makers = (self.statements.get(self._base(number)) for number in step.reads)
+        return (step.op.name, *("" if own is None else own.step.op.name for own in makers))
 
     def _new_unit(self, domain: tuple[int, ...] | None) -> _Unit:
         self.last += 1.0
@@ -347,6 +359,9 @@ class _Fuser:
         if first.position < self.ends[-1]:
             return
         if first.weight + second.weight > MOST_STATEMENTS:
+            return
+        is_long = max(first.weight, second.weight) >= _MANY_STATEMENTS
+        if is_long and first.begins and first.begins == second.begins:
             return
         outer = first.outer if second.outer is None else second.outer
         if first.outer not in (None, outer):

@@ -221,3 +221,13 @@ def test_sections_are_fused_apart():
     assert any("is_on" in names(k) for k in map(kernel_of, behind) if k is not None)
     made = {number for step in behind for number in step.writes}
     assert not made & {number for step in ahead for number in step.reads}
+
+
+def test_a_pattern_that_repeats_gives_kernels_that_are_alike():
+    x = y = lg.placeholder((100,), name="x", requires_grad=True)
+    for _ in range(200):
+        y = lg.tanh(lg.exp(lg.sin(y)) * 0.5 + 0.25)
+    program = lg.compile(lg.grad(y.sum(), x), backend="numpy")
+    found = [tuple(names(kernel)) for kernel in kernels(fused(program))]
+    assert len(found) > 20
+    assert len(set(found)) <= 10

@@ -142,7 +142,7 @@ class Unit:
         entry = [f"if ({' || '.join(checks)}) return {NOT_FIT};"] if checks else []
         entry += [f"{base} = {name}->data;" for base, name in taken.items()]
         body = "\n".join(indented([*entry, *lines, "return 0;"]))
-        self._segments.append(f"int {name}({parameters}) {{\n{body}\n}}")
+        self._segments.append(f"PLAIN int {name}({parameters}) {{\n{body}\n}}")
 
     def entries(self, segment: str) -> None:
         """Add functions without arguments, each over a table that is set once."""
