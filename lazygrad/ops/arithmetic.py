@@ -201,7 +201,7 @@ _power = elementwise(
     diff=(_power_base, _power_exponent),
     cost=20,
     domain=((0.3, 2.5), (-2.0, 2.0)),
-    c="c_power_{t}({x}, {y})",
+    c="power_{t}({x}, {y})",
     doc="x to the power y, elementwise.",
 )
 
@@ -459,7 +459,9 @@ isinf = _comparison(
     np.isinf, "Whether the value is infinite, elementwise.", c="absolute_{t}({x}) == INFINITY"
 )
 isfinite = _comparison(np.isfinite, "Whether the value is finite, elementwise.", c="{x} - {x} == 0")
-signbit = _comparison(np.signbit, "Whether the sign bit is set, elementwise.")
+signbit = _comparison(
+    np.signbit, "Whether the sign bit is set, elementwise.", c="copysign_{t}(1, {x}) < 0"
+)
 bitwise_and = _comparison(np.bitwise_and, "Bits set in both.", Trait.COMMUTATIVE, c="{x} & {y}")
 bitwise_or = _comparison(np.bitwise_or, "Bits set in either.", Trait.COMMUTATIVE, c="{x} | {y}")
 bitwise_xor = _comparison(

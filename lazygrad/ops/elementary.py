@@ -67,7 +67,7 @@ exp2 = elementwise(
     np.exp2,
     diff=lambda t, y, x: t * (y * _LN2),
     cost=10,
-    c="c_exp2_{t}({x})",
+    c="exp2_{t}({x})",
     doc="2 to the power x.",
 )
 expm1 = elementwise(
@@ -97,7 +97,7 @@ log2 = elementwise(
     diff=lambda t, y, x: where(x < 0, y, t * (1 / _LN2) / x),
     cost=10,
     domain=_POSITIVE,
-    c="c_log2_{t}({x})",
+    c="log2_{t}({x})",
     doc="The logarithm to base 2, elementwise.",
 )
 log10 = elementwise(
@@ -106,7 +106,7 @@ log10 = elementwise(
     diff=lambda t, y, x: where(x < 0, y, t * (1 / math.log(10.0)) / x),
     cost=10,
     domain=_POSITIVE,
-    c="c_log10_{t}({x})",
+    c="log10_{t}({x})",
     doc="The logarithm to base 10, elementwise.",
 )
 log1p = elementwise(
@@ -134,7 +134,7 @@ cbrt = elementwise(
     diff=lambda t, y, x: t / (3 * y * y),
     cost=20,
     domain=_POSITIVE,
-    c="c_cbrt_{t}({x})",
+    c="cbrt_{t}({x})",
     doc="The cube root, elementwise; of a negative value too.",
 )
 
@@ -160,7 +160,7 @@ tan = elementwise(
     diff=lambda t, y, x: t * (1 + y * y),
     cost=20,
     domain=(-1.2, 1.2),
-    c="c_tan_{t}({x})",
+    c="tan_{t}({x})",
     doc="The tangent, elementwise.",
 )
 
@@ -177,7 +177,7 @@ arcsin = elementwise(
     diff=lambda t, y, x: t / _cosine_of_arcsine(x),
     cost=20,
     domain=_INSIDE_ONE,
-    c="c_arcsin_{t}({x})",
+    c="arcsin_{t}({x})",
     doc="The inverse sine, elementwise.",
 )
 arccos = elementwise(
@@ -186,7 +186,7 @@ arccos = elementwise(
     diff=lambda t, y, x: -t / _cosine_of_arcsine(x),
     cost=20,
     domain=_INSIDE_ONE,
-    c="c_arccos_{t}({x})",
+    c="arccos_{t}({x})",
     doc="The inverse cosine, elementwise.",
 )
 arctan = elementwise(
@@ -194,7 +194,7 @@ arctan = elementwise(
     np.arctan,
     diff=lambda t, y, x: t / (1 + over_reals(x) * over_reals(x)),
     cost=20,
-    c="c_arctan_{t}({x})",
+    c="arctan_{t}({x})",
     doc="The inverse tangent, elementwise.",
 )
 
@@ -214,7 +214,7 @@ arctan2 = elementwise(
     ),
     cost=25,
     domain=((0.5, 3.0), (-3.0, 3.0)),
-    c="c_arctan2_{t}({x}, {y})",
+    c="arctan2_{t}({x}, {y})",
     doc="The angle of the point (x2, x1), elementwise; its derivative at (0, 0) is NaN.",
 )
 
@@ -231,7 +231,7 @@ hypot: NodeFunction = elementwise(
     traits=(Trait.COMMUTATIVE,),
     cost=10,
     domain=(_POSITIVE, (-3.0, 3.0)),
-    c="c_hypot_{t}({x}, {y})",
+    c="hypot_{t}({x}, {y})",
     doc="The distance of (x1, x2) from the origin, where its derivative is 0.",
 )
 
@@ -240,7 +240,7 @@ sinh = elementwise(
     np.sinh,
     diff=lambda t, y, x: t * cosh(x),
     cost=20,
-    c="c_sinh_{t}({x})",
+    c="sinh_{t}({x})",
     doc="The hyperbolic sine.",
 )
 cosh: NodeFunction = elementwise(
@@ -248,7 +248,7 @@ cosh: NodeFunction = elementwise(
     np.cosh,
     diff=lambda t, y, x: t * sinh(x),
     cost=20,
-    c="c_cosh_{t}({x})",
+    c="cosh_{t}({x})",
     doc="The hyperbolic cosine.",
 )
 tanh = elementwise(
@@ -264,7 +264,7 @@ arcsinh = elementwise(
     np.arcsinh,
     diff=lambda t, y, x: t / sqrt(1 + over_reals(x) * over_reals(x)),
     cost=20,
-    c="c_arcsinh_{t}({x})",
+    c="arcsinh_{t}({x})",
     doc="The inverse hyperbolic sine, elementwise.",
 )
 arccosh = elementwise(
@@ -274,7 +274,7 @@ arccosh = elementwise(
     diff=lambda t, y, x: t / (sqrt(over_reals(x) - 1) * sqrt(over_reals(x) + 1)),
     cost=20,
     domain=(1.2, 4.0),
-    c="c_arccosh_{t}({x})",
+    c="arccosh_{t}({x})",
     doc="The inverse hyperbolic cosine, elementwise.",
 )
 
@@ -290,7 +290,7 @@ arctanh = elementwise(
     diff=_arctanh_rule,
     cost=20,
     domain=_INSIDE_ONE,
-    c="c_arctanh_{t}({x})",
+    c="arctanh_{t}({x})",
     doc="The inverse hyperbolic tangent, elementwise.",
 )
 
@@ -320,6 +320,7 @@ logaddexp2 = elementwise(
     ),
     traits=(Trait.COMMUTATIVE,),
     cost=25,
+    c="logaddexp2_{t}({x}, {y})",
     doc="log2(2**x1 + 2**x2), elementwise, without overflow.",
 )
 

@@ -18,7 +18,7 @@ from ..ir.op import Trait, lookup
 from ..lengths import evaluate
 from ..spec import Spec
 from .buffers import Plan
-from .kernel import Kernel, Statement, axes_within, fused_step, has_scalar_form, is_quick, squeezed
+from .kernel import Kernel, Statement, axes_within, fused_step, has_scalar_form, squeezed
 from .steps import Schedule, Section, Step
 
 __all__ = ["MOST_STATEMENTS", "fuse"]
@@ -202,7 +202,7 @@ class _Fuser:
         shapes = [self.shapes[number] for number in (*step.reads, *step.writes)]
         if any(shape is None or 0 in shape for shape in shapes):
             return False
-        return has_scalar_form(step, self.specs) and is_quick(step, prod(self._walked(step)))
+        return has_scalar_form(step, self.specs)
 
     def _joined(self, step: Step, sources: Iterable[_Unit]) -> _Unit | None:
         """Find the latest of the units that the step reads from and fits into, and add it there."""

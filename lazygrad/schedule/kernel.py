@@ -31,13 +31,10 @@ __all__ = [
     "computing_dtypes",
     "fused_step",
     "has_scalar_form",
-    "is_quick",
     "kernel_of",
     "squeezed",
 ]
 
-# Up to so many elements a call of NumPy costs more than the C library's functions one by one.
-_FEW = 64
 _MANY_FUNCTIONS = 8
 _TYPES = frozenset("?bhilqBHILQfd")
 
@@ -156,11 +153,6 @@ def computing_dtypes(op: Op, given: Sequence[DType], result: DType) -> tuple[DTy
         return tuple(given)
     # What chooses reads its condition as it is.
     return tuple(own if own.kind == "b" and len(given) == 3 else result for own in given)
-
-
-def is_quick(step: Step, size: int) -> bool:
-    """Whether a scalar form is worth having: what the C library computes has NumPy as vectors."""
-    return size <= _FEW or not (step.op.c or "").startswith("c_")
 
 
 def has_scalar_form(step: Step, specs: Sequence[Spec]) -> bool:

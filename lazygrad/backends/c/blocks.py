@@ -8,19 +8,16 @@ and layouts; which kernels are long is for who asks.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from ...ir.op import Trait
 from ...schedule.kernel import Kernel, Statement, computing_dtypes
 from ...spec import DType
+from .headers import NEAR
 from .nest import Nest
 from .text import Function, Layout, c_type, indented
 
-__all__ = ["NEAR", "block_function"]
-
-NEAR = re.compile(r"\b(sin|cos)_\{t\}")
-"""Functions that have a quicker form for numbers near 0."""
+__all__ = ["block_function"]
 
 _BLOCK_BYTES = 2048
 _MOST_BUFFERS = 64

@@ -7,7 +7,6 @@ stored. Knows kernels and layouts; knows nothing of segments or of how code is c
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from math import prod
@@ -15,14 +14,13 @@ from math import prod
 from ...ir.op import Op, Trait
 from ...schedule.kernel import Kernel, Statement, computing_dtypes
 from ...spec import DType
-from .blocks import NEAR, block_function
+from .blocks import block_function
+from .headers import NEAR, OWN
 from .nest import Loop, Nest
 from .parts import Share
 from .text import Function, Layout, c_type, indented, reduction_start, summed
 
 __all__ = ["CHUNK", "kernel_function"]
-
-_OWN = re.compile(r"\b(exp|expm1|log|log1p|tanh|sigmoid|softplus|erfc?|sin_near|cos_near)_\{t\}")
 
 CHUNK = 4096
 """Elements that are added up before their sum joins the total, which keeps the rounding small."""
@@ -38,9 +36,9 @@ def kernel_function(
 
     The first loop of a *bounded* one goes as far as the parameter `last` says.
 
-    Sines and cosines of numbers far from 0 need another function, which is no vector. So such a
-    kernel notes whether there is one, and then does its work again. One that writes over what it
-    reads can't, and has the other function from the start.
+    Sines, cosines and tangents of numbers far from 0 need another function, which is no vector. So
+    such a kernel notes whether there is one, and then does its work again. One that writes over
+    what it reads can't, and has the other function from the start.
     """
     if kernel.has_many_functions and kernel.domain:
         by_blocks = block_function(kernel, layouts, literals)
@@ -278,7 +276,7 @@ class _Writer:
                 limit = f"NEAR_{kind.upper()}"
                 scope.lines.append(f"far |= !(absolute_{kind}({names['x']}) <= {limit});")
             if self.calls:
-                form = _OWN.sub(r"called_\1_{t}", form)
+                form = OWN.sub(r"called_\1_{t}", form)
             text = form.format(t=kind, **names)
         name = scope.names[number] = f"v{self.places[number]}"
         scope.lines.append(f"const {c_type(result)} {name} = {text};")

@@ -88,7 +88,7 @@ def _described(command: tuple[str, ...]) -> Toolchain:
         "-mcpu=native" if platform.machine().lower() in ("arm64", "aarch64") else "-march=native"
     )
     target = run_compiler((*command, native, "-dM", "-E", "-x", "c", os.devnull), _PROBE_SECONDS)
-    flags = (*_FLAGS, native, *_wide(target))
+    flags = (*_FLAGS, native, *_wide(target), *_straight(target))
     width = 64 if "__AVX512F__" in target else 32 if "__AVX__" in target else 16
     identity = "\n".join((*command, version, target, platform.platform()))
     return Toolchain(command, flags, identity, width)
@@ -97,6 +97,11 @@ def _described(command: tuple[str, ...]) -> Toolchain:
 def _wide(macros: str) -> tuple[str, ...]:
     """Ask for whole vectors, of which compilers use half by default on some machines."""
     return ("-mprefer-vector-width=512",) if "__AVX512F__" in macros else ()
+
+
+def _straight(macros: str) -> tuple[str, ...]:
+    """Keep gcc from following conditions where nothing branches, which only makes more masks."""
+    return () if "__clang__" in macros else ("-fno-thread-jumps",)
 
 
 def run_compiler(arguments: tuple[str, ...], seconds: float, cwd: Path | None = None) -> str:

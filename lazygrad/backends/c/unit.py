@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from importlib.resources import files
 
 from ...ir.op import Op
 from ...spec import DType
+from .headers import header, needed_headers
 from .text import Function, Layout, c_type, indented, reduction_start
 
 __all__ = ["ENTRIES", "NOT_FIT", "RESERVED", "Unit", "comment", "written"]
@@ -169,7 +169,8 @@ class Unit:
         """The whole unit, with what is the same in all."""
         vectors = _VECTORS.format(bytes=self.vector_bytes)
         array = _ARRAY.format(head=self._head)
-        return "\n\n".join([_header("elementary"), array, vectors, _header("panels"), self.code])
+        code = self.code
+        return "\n\n".join([needed_headers(code), array, vectors, header("panels"), code])
 
     def _reducers(self) -> list[str]:
         found = []
@@ -230,8 +231,3 @@ def written(function: Function, name: str, parameters: str) -> list[str]:
 
 def _names(parameters: str) -> list[str]:
     return [parameter.split()[-1].lstrip("*") for parameter in parameters.split(", ")]
-
-
-def _header(name: str) -> str:
-    """Give the text that is the same in all units."""
-    return files(__package__).joinpath(f"{name}.h").read_text(encoding="utf-8")

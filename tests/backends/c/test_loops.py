@@ -38,8 +38,8 @@ def samples(dtype, count, seed):
     return rng.integers(low, 10, count).astype(dtype)
 
 
-def compared(outputs, feeds, ulps=8):
-    """Run on both backends; give the compiled program."""
+def compared(outputs, feeds, ulps=8, size=0.0):
+    """Run on both backends; give the compiled program. *size* is that of what may cancel."""
     with np.errstate(all="ignore"):
         plain = lg.compile(outputs, backend="numpy")(**feeds)
     program = lg.compile(outputs, backend="c")
@@ -52,7 +52,11 @@ def compared(outputs, feeds, ulps=8):
             continue
         bound = ulps * np.finfo(one.dtype).eps
         np.testing.assert_allclose(
-            other, one, rtol=bound, atol=np.finfo(one.dtype).tiny, err_msg=str(node)
+            other,
+            one,
+            rtol=bound,
+            atol=max(np.finfo(one.dtype).tiny, size * bound),
+            err_msg=str(node),
         )
     return program
 
@@ -68,7 +72,6 @@ def test_elementwise(name):
         # NumPy refuses negative powers of integers.
         if name == "power" and not all(dtype.startswith("float") for dtype in dtypes):
             continue
-        # Up to 64 elements the C library's functions are used too.
         for count in (37, 100):
             names = [f"x{len(feeds) + i}" for i in range(operands)]
             given = [samples(dtype, count, seed=len(feeds) + i) for i, dtype in enumerate(dtypes)]
@@ -88,7 +91,7 @@ def test_elementwise(name):
     feeds = {key: feeds[key] for key, _ in program.schedule.feeds}
     if not any(kernel_of(s) for s in program.planned().schedule.steps):
         pytest.fail(f"{name} has a C form that is never used")
-    compared(outputs, feeds)
+    compared(outputs, feeds, size=1.0 if name.startswith("logaddexp") else 0.0)
 
 
 def takes(op, count):
