@@ -130,6 +130,26 @@ INLINE double expm1_double(double x) {
     return n == 0.0 ? copysign_double(rest, x) : y;
 }
 
+/* s^2 P(s^2), by z = s^2. */
+INLINE float log_rest_float(float z) {
+    float p = 0x1.f13c4cp-3f;
+    p = fma_float(p, z, 0x1.23d3dcp-2f);
+    p = fma_float(p, z, 0x1.999c26p-2f);
+    p = fma_float(p, z, 0x1.555554p-1f);
+    return z * p;
+}
+
+INLINE double log_rest_double(double z) {
+    double p = 1.479819860511658591e-01;
+    p = fma_double(p, z, 1.531383769920937332e-01);
+    p = fma_double(p, z, 1.818357216161805012e-01);
+    p = fma_double(p, z, 2.222219843214978396e-01);
+    p = fma_double(p, z, 2.857142874366239149e-01);
+    p = fma_double(p, z, 3.999999999940941908e-01);
+    p = fma_double(p, z, 6.666666666666735130e-01);
+    return z * p;
+}
+
 /* x = 2^k (1 + f), sqrt(1/2) <= 1 + f < sqrt(2), and s = f / (2 + f):
    log(1 + f) = f - s (f - s^2 P(s^2)), the series of the inverse hyperbolic tangent. */
 INLINE float log_float(float x) {
@@ -140,12 +160,9 @@ INLINE float log_float(float x) {
     float f = float_of_bits((bits & 0x007fffff) + 0x3f3504f3) - 1.0f;
     float n = (float)(k - (is_small ? 23 : 0));
     float s = f / (2.0f + f), z = s * s;
-    float p = 0x1.f13c4cp-3f;
-    p = fma_float(p, z, 0x1.23d3dcp-2f);
-    p = fma_float(p, z, 0x1.999c26p-2f);
-    p = fma_float(p, z, 0x1.555554p-1f);
     float half = 0.5f * f * f;
-    float y = n * 0x1.62e3p-1f - ((half - (s * (half + z * p) + n * 0x1.2fefa2p-17f)) - f);
+    float y = n * 0x1.62e3p-1f
+        - ((half - (s * (half + log_rest_float(z)) + n * 0x1.2fefa2p-17f)) - f);
     y = x == INFINITY ? x : y;
     y = x == 0.0f ? -INFINITY : y;
     return x < 0.0f ? NAN : (x == x ? y : x);
@@ -160,16 +177,9 @@ INLINE double log_double(double x) {
     /* Exact for small integers, and unlike a conversion a vector everywhere. */
     double n = double_of_bits(bits_of_double(0x1.8p+52) + k) - 0x1.8p+52 - (is_small ? 54.0 : 0.0);
     double s = f / (2.0 + f), z = s * s;
-    double p = 1.479819860511658591e-01;
-    p = fma_double(p, z, 1.531383769920937332e-01);
-    p = fma_double(p, z, 1.818357216161805012e-01);
-    p = fma_double(p, z, 2.222219843214978396e-01);
-    p = fma_double(p, z, 2.857142874366239149e-01);
-    p = fma_double(p, z, 3.999999999940941908e-01);
-    p = fma_double(p, z, 6.666666666666735130e-01);
     double half = 0.5 * f * f;
     double y = n * 6.93147180369123816490e-01
-        - ((half - (s * (half + z * p) + n * 1.90821492927058770002e-10)) - f);
+        - ((half - (s * (half + log_rest_double(z)) + n * 1.90821492927058770002e-10)) - f);
     y = x == INFINITY ? x : y;
     y = x == 0.0 ? -INFINITY : y;
     return x < 0.0 ? NAN : (x == x ? y : x);
@@ -205,19 +215,12 @@ INLINE logarithm_double logarithm_of_double(double x) {
     const int64_t bits = bits_of_double(is_small ? x * 0x1p54 : x) - 0x3fe6a09e667f3bcd;
     const double f = double_of_bits((bits & 0x000fffffffffffff) + 0x3fe6a09e667f3bcd) - 1.0;
     const double s = f / (2.0 + f), z = s * s;
-    double p = 1.479819860511658591e-01;
-    p = fma_double(p, z, 1.531383769920937332e-01);
-    p = fma_double(p, z, 1.818357216161805012e-01);
-    p = fma_double(p, z, 2.222219843214978396e-01);
-    p = fma_double(p, z, 2.857142874366239149e-01);
-    p = fma_double(p, z, 3.999999999940941908e-01);
-    p = fma_double(p, z, 6.666666666666735130e-01);
     const double half = 0.5 * f * f, high = f - half;
     logarithm_double y = {
         double_of_bits(bits_of_double(MAGIC_DOUBLE) + (bits >> 52)) - MAGIC_DOUBLE
             - (is_small ? 54.0 : 0.0),
         high,
-        ((f - high) - half) + s * fma_double(z, p, half),
+        ((f - high) - half) + s * (half + log_rest_double(z)),
     };
     return y;
 }
@@ -239,7 +242,8 @@ INLINE double log2_double(double x) {
    but exact, and so are the logarithms of powers of 10. */
 INLINE float log10_float(float x) {
     const logarithm_float part = logarithm_of_float(x);
-    const float n = part.n * 0x1.344p-2f, rest = part.high * 0x1.bcb7b2p-2f, sum = n + rest;
+    const float n = part.n * 0x1.344p-2f, rest = part.high * 0x1.bcb7b2p-2f;
+    const float sum = n + rest;
     const float low = exact_float(part.high, 0x1.bcb7b2p-2f, -rest) + ((n - sum) + rest);
     const float lower = fma_float(
         part.low, 0x1.bcb7b2p-2f, fma_float(part.high, -0x1.5b235ep-27f, part.n * 0x1.3509f8p-18f));
@@ -249,7 +253,8 @@ INLINE float log10_float(float x) {
 
 INLINE double log10_double(double x) {
     const logarithm_double part = logarithm_of_double(x);
-    const double n = part.n * 0x1.34413509f78p-2, rest = part.high * 0x1.bcb7b1526e50ep-2, sum = n + rest;
+    const double n = part.n * 0x1.34413509f78p-2, rest = part.high * 0x1.bcb7b1526e50ep-2;
+    const double sum = n + rest;
     const double low = exact_double(part.high, 0x1.bcb7b1526e50ep-2, -rest) + ((n - sum) + rest);
     const double lower = fma_double(
         part.low, 0x1.bcb7b1526e50ep-2,

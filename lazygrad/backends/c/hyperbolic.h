@@ -94,12 +94,9 @@ INLINE float log_of_sum_float(float high, float low, float more) {
     const float scale = 0.5f * power_of_2_float(1 - k), n = (float)k + more;
     const float f = fma_float(low, scale, float_of_bits((bits & 0x007fffff) + 0x3f3504f3) - 1.0f);
     const float s = f / (2.0f + f), z = s * s;
-    float p = 0x1.f13c4cp-3f;
-    p = fma_float(p, z, 0x1.23d3dcp-2f);
-    p = fma_float(p, z, 0x1.999c26p-2f);
-    p = fma_float(p, z, 0x1.555554p-1f);
     const float half = 0.5f * f * f;
-    return n * 0x1.62e4p-1f - ((half - (s * fma_float(z, p, half) + n * 0x1.7f7d1cp-20f)) - f);
+    return n * 0x1.62e4p-1f
+        - ((half - (s * (half + log_rest_float(z)) + n * 0x1.7f7d1cp-20f)) - f);
 }
 
 INLINE double log_of_sum_double(double high, double low, double more) {
@@ -109,16 +106,9 @@ INLINE double log_of_sum_double(double high, double low, double more) {
     const double f = fma_double(
         low, scale, double_of_bits((bits & 0x000fffffffffffff) + 0x3fe6a09e667f3bcd) - 1.0);
     const double s = f / (2.0 + f), z = s * s;
-    double p = 1.479819860511658591e-01;
-    p = fma_double(p, z, 1.531383769920937332e-01);
-    p = fma_double(p, z, 1.818357216161805012e-01);
-    p = fma_double(p, z, 2.222219843214978396e-01);
-    p = fma_double(p, z, 2.857142874366239149e-01);
-    p = fma_double(p, z, 3.999999999940941908e-01);
-    p = fma_double(p, z, 6.666666666666735130e-01);
     const double half = 0.5 * f * f;
     return n * 0x1.62e42fefa38p-1
-        - ((half - (s * fma_double(z, p, half) + n * 0x1.ef35793c7673p-45)) - f);
+        - ((half - (s * (half + log_rest_double(z)) + n * 0x1.ef35793c7673p-45)) - f);
 }
 
 /* log(|x| + sqrt(x^2 + 1)), the sum less 1 worked out by itself; far from 0, log(2 |x|). */

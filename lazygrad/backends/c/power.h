@@ -1,7 +1,7 @@
 /* Cube roots, distances and powers. */
 
-/* From the inverse root, whose bits are those of x by -3 and a constant to within a thirtieth, made better
-   by the series of (1 - h)^(-1/3); a step of Newton's gives the last bits. */
+/* From the inverse root: its bits are, to within a thirtieth, a constant less a third of those of x. The
+   series of (1 - h)^(-1/3), h = 1 - x y^3, makes it better; a step of Newton's gives the last bits. */
 INLINE float cbrt_float(float x) {
     const float size = absolute_float(x);
     const bool is_small = size < 0x1p-100f;
@@ -17,6 +17,11 @@ INLINE float cbrt_float(float x) {
     return size > 0.0f && size < INFINITY ? copysign_float(sized, x) : x;
 }
 
+INLINE double better_inverse_root(double a, double y) {
+    const double h = 1.0 - a * y * y * y;
+    return fma_double(y * h, fma_double(h, 0x1.c71c71c71c71cp-3, 0x1.5555555555555p-2), y);
+}
+
 /* The bits of the upper half alone, as a number: all of them have no conversion that is a vector. */
 INLINE double cbrt_double(double x) {
     const double size = absolute_double(x);
@@ -24,12 +29,9 @@ INLINE double cbrt_double(double x) {
     const double a = size * (is_small ? 0x1p180 : 0x1p-3);
     const int64_t upper = (int64_t)((uint64_t)bits_of_double(a) >> 32);
     const double bits = double_of_bits(bits_of_double(MAGIC_DOUBLE) + upper) - MAGIC_DOUBLE;
-    const double start = fma_double(bits, -0x1.5555555555555p-2, MAGIC_DOUBLE + 0x1.54fba5e400000p+30);
+    const double start = fma_double(bits, -0x1.5555555555555p-2, MAGIC_DOUBLE + 0x1.54fba5e4p+30);
     const double guess = double_of_bits((int64_t)((uint64_t)bits_of_double(start) << 32));
-    const double h = 1.0 - a * guess * guess * guess;
-    const double near = fma_double(guess * h, fma_double(h, 0x1.c71c71c71c71cp-3, 0x1.5555555555555p-2), guess);
-    const double g = 1.0 - a * near * near * near;
-    const double y = fma_double(near * g, fma_double(g, 0x1.c71c71c71c71cp-3, 0x1.5555555555555p-2), near);
+    const double y = better_inverse_root(a, better_inverse_root(a, guess));
     const double square = y * y, t = a * square, error = exact_double(t * t, t, -a);
     const double root = fma_double(error * square, -0x1.5555555555555p-2, t);
     const double sized = root * (is_small ? 0x1p-60 : 2.0);
@@ -79,7 +81,7 @@ INLINE double power_of_size_double(double x, double y, double size) {
     return y == 0.0 || x == 1.0 ? 1.0 : known;
 }
 
-/* 2^(y log2 |x|), log2 |x| in double. Larger y than what is taken for them give 0, 1 or infinity too. */
+/* 2^(y log2 |x|), log2 |x| in double. A y beyond 2^32 gives 0, 1 or infinity as 2^32 does. */
 INLINE float power_float(float x, float y) {
     const float size = absolute_float(x);
     const bool is_small = size < 0x1p-126f;
@@ -101,7 +103,8 @@ INLINE float power_float(float x, float y) {
     p = fma_double(p, f, -0x1.71547651d9376p-1);
     p = fma_double(p, f, 0x1.71547652b527p+0);
     const float above = y > 0x1p32f ? 0x1p32f : y, inside = above < -0x1p32f ? -0x1p32f : above;
-    const double product = fma_double(p, f, n) * inside, whole = (product + MAGIC_DOUBLE) - MAGIC_DOUBLE;
+    const double product = fma_double(p, f, n) * inside;
+    const double whole = (product + MAGIC_DOUBLE) - MAGIC_DOUBLE;
     const float r = (float)(product - whole), k = (float)whole;
     const float low = k < -200.0f ? -200.0f : k, within = low > 200.0f ? 200.0f : low;
     const int32_t all = low_float(within + MAGIC_FLOAT), part = all >> 1;

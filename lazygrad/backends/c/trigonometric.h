@@ -8,8 +8,8 @@
 #define HALF_PI_LOW_DOUBLE 0x1.1a62633145c07p-54
 
 /* x = n pi / 2 + r. The first difference is exact, and so is what the second and third leave but for
-   one rounding, as long as n is one that the sum with MAGIC holds: up to NEAR, far beyond
-   which arguments seldom are. Kernels go on with the C library's functions where one is. */
+   one rounding, as long as n is one that the sum with MAGIC holds: up to NEAR, far beyond which
+   arguments seldom are. Kernels go on with the C library's functions where one is. */
 #define NEAR_FLOAT 0x1p+20f
 #define NEAR_DOUBLE 0x1p+30
 
@@ -50,7 +50,8 @@ INLINE double cosine_rest_double(double z) {
 
 #define REDUCE_BY_QUARTERS_FLOAT(x)                                                                \
     const float shifted = fma_float(x, 0x1.45f306p-1f, MAGIC_FLOAT), n = shifted - MAGIC_FLOAT;    \
-    const float most = exact_float(n, -0x1.921fb6p+0f, x), more = exact_float(n, 0x1.777a5cp-25f, most); \
+    const float most = exact_float(n, -0x1.921fb6p+0f, x);                                         \
+    const float more = exact_float(n, 0x1.777a5cp-25f, most);                                      \
     const float r = fma_float(n, 0x1.ee59dap-50f, more);
 
 #define REDUCE_BY_QUARTERS_DOUBLE(x)                                    \
@@ -64,14 +65,16 @@ INLINE double cosine_rest_double(double z) {
 INLINE float turned_float(float x, int32_t quarters) {
     REDUCE_BY_QUARTERS_FLOAT(x)
     const int32_t q = low_float(shifted) + quarters;
-    const float z = r * r, y = q & 1 ? 1.0f + cosine_rest_float(z) : fma_float(sine_rest_float(z), r, r);
+    const float z = r * r;
+    const float y = q & 1 ? 1.0f + cosine_rest_float(z) : fma_float(sine_rest_float(z), r, r);
     return q & 2 ? -y : y;
 }
 
 INLINE double turned_double(double x, int64_t quarters) {
     REDUCE_BY_QUARTERS_DOUBLE(x)
     const int64_t q = low_double(shifted) + quarters;
-    const double z = r * r, y = q & 1 ? 1.0 + cosine_rest_double(z) : fma_double(sine_rest_double(z), r, r);
+    const double z = r * r;
+    const double y = q & 1 ? 1.0 + cosine_rest_double(z) : fma_double(sine_rest_double(z), r, r);
     return q & 2 ? -y : y;
 }
 
@@ -187,7 +190,8 @@ INLINE double arccos_double(double x) {
     return is_far ? (x < 0.0 ? below : above) : near;
 }
 
-/* The angle whose tangent is least / most, 0 <= least <= most: itself, or half a right angle and the
+/* The angle whose tangent is least / most, 0 <= least <= most (W. J. Cody and W. Waite, chapter 11): that
+   of the quotient, or half a right angle and the
    angle whose tangent is (least - most) / (least + most), so that |t| < sqrt(2) - 1. */
 INLINE float angle_float(float least, float most) {
     const bool is_wide = least > 0x1.a8279ap-2f * most;
