@@ -259,6 +259,18 @@ def test_ends_of_domains_and_exact_values(name, kind):
     np.testing.assert_array_equal(found, np.array(list(EDGES[name].values()), dtype))
 
 
+# sin(x) and the like are x where x^3 is nothing beside it.
+THEMSELVES_AT_0 = ["sin_near", "tan_near", "arcsin", "arctan", "sinh", "arcsinh", "arctanh"]
+
+
+@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize("name", THEMSELVES_AT_0)
+def test_denormals_stay_what_they_are(name, kind):
+    dtype = TYPES[kind]
+    x = np.arange(-99, 100).astype(dtype) * np.finfo(dtype).smallest_subnormal
+    np.testing.assert_array_equal(computed(name, kind, x), x)
+
+
 def pairs(name, dtype, count):
     """Operands of every size, of like sizes, and such that powers neither over- nor underflow."""
     rng = np.random.default_rng(0)
@@ -325,7 +337,8 @@ def test_special_pairs_are_as_the_standard_has_them(name, kind):
     dtype = TYPES[kind]
     info = np.finfo(dtype)
     sizes = [0.0, math.inf, 1.0, 0.5, 2.0, 3.0, 2.5, 2.0**24, 2.0**53 - 1, 2.0**53 + 2]
-    sizes += [float(info.max), float(info.tiny), float(info.smallest_subnormal)]
+    sizes += [float(size) * factor for size in (info.max, info.tiny) for factor in (1.0, 0.625)]
+    sizes += [float(info.smallest_subnormal) * count for count in (1, 2, 5)]
     values = np.array([*sizes, *(-size for size in sizes), math.nan], dtype)
     x, y = np.array(list(itertools.product(values, values)), dtype).T.copy()
     found = computed(name, kind, x, y)
