@@ -22,6 +22,9 @@ from .text import Function, Layout, c_type, indented, reduction_start, summed
 
 __all__ = ["CHUNK", "kernel_function"]
 
+# Longer loops are not unrolled as a whole by any compiler.
+_MOST_UNROLLED = 64
+
 CHUNK = 4096
 """Elements that are added up before their sum joins the total, which keeps the rounding small."""
 
@@ -239,8 +242,12 @@ class _Writer:
             f" reduction({self._reducer(a.statement)}:{a.name})" for a in accumulators
         )
         if not accumulators or loop.longest <= CHUNK:
-            opened = [pragma, loop.opened] if accumulators else [loop.opened]
-            return self._flushed([*opened, *indented(lines), "}"], accumulators)
+            is_within = len(self.outer) + len(self.inner) > 1
+            if accumulators:
+                head = [pragma]
+            else:
+                head = ["ROLLED"] if is_within and loop.longest <= _MOST_UNROLLED else []
+            return self._flushed([*head, loop.opened, *indented(lines), "}"], accumulators)
         name, last = loop.variable, loop.last
         chunk = [pragma, f"for (int64_t {name} = begin; {name} < end; {name}++) {{"]
         inside = self._flushed([*chunk, *indented(lines), "}"], accumulators)

@@ -57,7 +57,8 @@ def comment(text: str, longest: int = 90) -> str:
 
 
 # Vectors of all widths by the compilers' own extension; fma in products alone. Nothing is gained by
-# optimizing what is PLAIN, a list of calls.
+# optimizing what is PLAIN, a list of calls. Before version 22, clang unrolls short loops first and
+# makes vectors of the loop around them, which gathers and scatters, unless they stay ROLLED.
 _VECTORS = """\
 typedef float float_vector
     __attribute__((vector_size({bytes}), aligned(4), may_alias));
@@ -71,6 +72,11 @@ typedef double double_vector
 #define PLAIN __attribute__((optimize("O1")))
 #define PRODUCT __attribute__((optimize("O2", "fp-contract=fast")))
 #define FUSED
+#endif
+#if defined(__clang__) && __clang_major__ < 22
+#define ROLLED _Pragma("clang loop unroll(disable)")
+#else
+#define ROLLED
 #endif"""
 
 
