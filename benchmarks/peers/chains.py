@@ -13,6 +13,7 @@ import lazygrad as lg
 from ..chain import FACTOR, OFFSET, START
 from ..results import Row, measured
 from ..timing import Engine
+from .by_tensorflow import tensorflow_function, tensorflow_module
 from .by_torch import torch_module
 from .contest import OURS, Contest, jax_module, nothing_cached
 
@@ -103,9 +104,20 @@ def contest(count: int, differ: bool) -> Contest:
 
         return engine
 
+    def tensorflow(is_compiled: bool) -> Engine:
+        tf = tensorflow_module()
+
+        def gradient(x: Any) -> Any:
+            return tf.gradients(tf.reduce_sum(chain(x, tf, count, differ)), x)[0]
+
+        run = tensorflow_function(tf, gradient, is_compiled, START)
+        return lambda: run(tf.constant(START)).numpy()
+
     engines: dict[str, Callable[[], Engine]] = {OURS: ours, "numpy": by_hand, "torch": torch}
+    engines["tensorflow"] = lambda: tensorflow(False)
     if count <= MOST_FOR_COMPILERS:
         engines["jax"] = jax
+        engines["tensorflow-xla"] = lambda: tensorflow(True)
     kind = "all differ" if differ else "a pattern repeats"
     return Contest(f"W14 {count:,} operations, {kind}", 2.0, engines, 1e-6)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ from ..results import Row
 from ..timing import Engine, interleaved, spread
 
 __all__ = [
+    "BETAS",
+    "EPSILON",
     "OURS",
     "Batch",
     "Contest",
@@ -27,10 +30,13 @@ __all__ = [
     "jax_module",
     "nothing_cached",
     "on_few_cores",
+    "package_of",
     "run",
 ]
 
 OURS = "lazygrad"
+BETAS, EPSILON = (0.9, 0.999), 1e-8
+"""Of Adam."""
 CHECKED_STEPS = 3
 Batch = dict[str, np.ndarray]
 
@@ -56,9 +62,16 @@ class Contest:
     tolerance: float = 1e-4
 
     def is_there(self, engine: str) -> bool:
-        """Whether an engine's package is."""
-        package = engine.removesuffix("-compile")
+        """Whether an engine's package is, and what that needs."""
+        package = package_of(engine)
+        if package == "tinygrad" and shutil.which("clang") is None:
+            return False
         return package in (OURS, "numpy") or find_spec(package) is not None
+
+
+def package_of(engine: str) -> str:
+    """The package that an engine comes from, of which there may be several."""
+    return engine.partition("-")[0]
 
 
 def endless(batches: Sequence[Batch]) -> Iterator[Batch]:

@@ -10,6 +10,9 @@ import numpy as np
 import lazygrad as lg
 
 from ..timing import Engine
+from . import by_tensorflow, by_tinygrad
+from .by_tensorflow import tensorflow_engines, tensorflow_function, tensorflow_module
+from .by_tinygrad import tinygrad_module
 from .by_torch import chain_loss, torch_module
 from .contest import OURS, Contest, jax_module
 
@@ -79,6 +82,28 @@ def chain(n: int) -> Contest:
 
         return engine
 
+    def tensorflow(is_compiled: bool) -> Engine:
+        tf = tensorflow_module()
+        data = _data(n)
+
+        def formula(*given: Any) -> Any:
+            value = by_tensorflow.chain_loss(tf, *given)
+            return value, tf.gradients(value, given)
+
+        run = tensorflow_function(tf, formula, is_compiled, *data)
+        return lambda: float(run(*map(tf.constant, data))[0])
+
+    def tinygrad() -> Engine:
+        tiny = tinygrad_module()
+        data = _data(n)
+
+        @tiny.TinyJit
+        def run(*given: Any) -> Any:
+            value = by_tinygrad.chain_loss(*given)
+            return value.realize(*value.gradient(*given))
+
+        return lambda: float(run(*(by_tinygrad.fed(tiny, v) for v in data)).item())
+
     goal = {1_000: 5.0, 100_000: 3.0, 10_000_000: 8.0}[n]
     engines = {
         OURS: ours,
@@ -86,6 +111,8 @@ def chain(n: int) -> Contest:
         "jax": jax,
         "torch": lambda: torch(False),
         "torch-compile": lambda: torch(True),
+        **tensorflow_engines(tensorflow),
+        "tinygrad": tinygrad,
     }
     return Contest(f"W4 n = {n:.0e}", goal, engines, 1e-2)
 
@@ -147,7 +174,19 @@ def scalars(count: int = 1000, leaves: int = 20) -> Contest:
 
         return engine
 
-    return Contest("W7 1,000 scalar operations", 1.0, {OURS: ours, "casadi": casadi}, 1e-9)
+    def tensorflow(is_compiled: bool) -> Engine:
+        tf = tensorflow_module()
+        x = tf.constant(point)
+
+        def run(x: Any) -> Any:
+            y = grown(tf.unstack(x), tf.sin, tf.tanh)
+            return y, tf.gradients(y, x)[0]
+
+        both = tensorflow_function(tf, run, is_compiled, point)
+        return lambda: both(x)[1].numpy()
+
+    engines = {OURS: ours, "casadi": casadi, **tensorflow_engines(tensorflow)}
+    return Contest("W7 1,000 scalar operations", 1.0, engines, 1e-9)
 
 
 def latency() -> Contest:
@@ -168,7 +207,28 @@ def latency() -> Contest:
         compiled = module.jit(lambda v: module.nn.relu(v @ w + b))
         return lambda: np.asarray(compiled(x))
 
-    return Contest("W8 one row, call", 1.0, {OURS: ours, "numpy": by_hand, "jax": jax}, 1e-12)
+    def tensorflow(is_compiled: bool) -> Engine:
+        tf = tensorflow_module()
+        weight, bias = tf.constant(w), tf.constant(b)
+
+        run = tensorflow_function(tf, lambda v: tf.nn.relu(v @ weight + bias), is_compiled, x)
+        return lambda: run(tf.constant(x)).numpy()
+
+    def tinygrad() -> Engine:
+        tiny = tinygrad_module()
+        weight, bias = tiny.Tensor(w).realize(), tiny.Tensor(b).realize()
+
+        run = tiny.TinyJit(lambda v: (v @ weight + bias).relu().realize())
+        return lambda: run(by_tinygrad.fed(tiny, x)).numpy()
+
+    engines = {
+        OURS: ours,
+        "numpy": by_hand,
+        "jax": jax,
+        **tensorflow_engines(tensorflow),
+        "tinygrad": tinygrad,
+    }
+    return Contest("W8 one row, call", 1.0, engines, 1e-12)
 
 
 def bound(with_gradient: bool) -> Contest:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from ..results import Row
 from ..timing import Engine
-from .contest import OURS, Contest, jax_module
+from .by_tensorflow import tensorflow_module
+from .contest import OURS, Contest, jax_module, package_of
 
 __all__ = ["memory"]
 
@@ -31,6 +32,8 @@ def _peak(make: Callable[[], Engine], package: str) -> int:
         # What every program of JAX takes: its backend, and a first compilation.
         module = jax_module()
         module.jit(lambda x: x + 1)(1.0)
+    elif package == "tensorflow":
+        tensorflow_module().constant(0.0)
     elif package != OURS and package != "numpy":
         import_module(package)
     before = _kibibytes("VmRSS")
@@ -77,4 +80,4 @@ def memory(peers: tuple[str, ...]) -> list[Row]:
 
 if __name__ == "__main__":
     chosen = next(contest for contest in _contests() if contest.name == sys.argv[1])
-    print(_peak(chosen.engines[sys.argv[2]], sys.argv[2].removesuffix("-compile")))
+    print(_peak(chosen.engines[sys.argv[2]], package_of(sys.argv[2])))

@@ -11,8 +11,7 @@ import lazygrad as lg
 from lazygrad import nn, optim
 
 from ..timing import Engine
-from . import by_torch
-from .by_torch import torch_steps
+from . import by_tensorflow, by_tinygrad, by_torch
 from .contest import OURS, Batch, Contest, by_gradient_descent, endless, jax_module
 
 __all__ = ["contests"]
@@ -161,21 +160,40 @@ def contests() -> list[Contest]:
         ("W9 transformer block", 1.3, Block, block_losses, tokens, 10),
     ]:
         ours, start = our_step(model, batches, classes)
-        by_jax, by_pytorch = losses(list(start))
-        values = list(start.values())
-        engines = {OURS: ours, "jax": by_gradient_descent(by_jax, values, RATE, batches)}
-        engines |= torch_steps(by_pytorch, values, "SGD", RATE, batches)
+        loss, values = losses(list(start)), list(start.values())
+        engines = {OURS: ours, "jax": by_gradient_descent(loss["jax"], values, RATE, batches)}
+        rest = "SGD", RATE, batches
+        engines |= by_torch.torch_steps(loss["torch"], values, *rest)
+        turned = by_tensorflow.channels_last(values)
+        engines |= by_tensorflow.tensorflow_steps(loss["tensorflow"], turned, *rest)
+        if "tinygrad" in loss:
+            engines |= by_tinygrad.tinygrad_steps(loss["tinygrad"], values, *rest)
         found.append(Contest(name, goal, engines, 1e-4))
     return found
 
 
-def recurrent_losses(paths: list[str]) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    return recurrent_loss, by_torch.recurrent_loss
+def recurrent_losses(paths: list[str]) -> dict[str, Callable[..., Any]]:
+    """The losses by package; tinygrad, which knows no loops, compiles this one for minutes."""
+    return {
+        "jax": recurrent_loss,
+        "torch": by_torch.recurrent_loss,
+        "tensorflow": by_tensorflow.recurrent_loss,
+    }
 
 
-def image_losses(paths: list[str]) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    return image_loss, by_torch.image_loss
+def image_losses(paths: list[str]) -> dict[str, Callable[..., Any]]:
+    return {
+        "jax": image_loss,
+        "torch": by_torch.image_loss,
+        "tensorflow": by_tensorflow.image_loss,
+        "tinygrad": by_tinygrad.image_loss,
+    }
 
 
-def block_losses(paths: list[str]) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    return block_loss(paths), by_torch.block_loss(paths)
+def block_losses(paths: list[str]) -> dict[str, Callable[..., Any]]:
+    return {
+        "jax": block_loss(paths),
+        "torch": by_torch.block_loss(paths),
+        "tensorflow": by_tensorflow.block_loss(paths),
+        "tinygrad": by_tinygrad.block_loss(paths),
+    }

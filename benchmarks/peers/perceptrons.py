@@ -12,12 +12,19 @@ import lazygrad as lg
 from lazygrad import nn, optim
 
 from ..timing import Engine
-from .by_torch import perceptron_loss, torch_steps
-from .contest import OURS, Batch, Contest, by_gradient_descent, endless, jax_module
+from . import by_tensorflow, by_tinygrad, by_torch
+from .contest import (
+    BETAS,
+    EPSILON,
+    OURS,
+    Batch,
+    Contest,
+    by_gradient_descent,
+    endless,
+    jax_module,
+)
 
 __all__ = ["contests"]
-
-BETAS, EPSILON = (0.9, 0.999), 1e-8
 
 
 def weights(widths: tuple[int, ...], dtype: str) -> list[np.ndarray]:
@@ -224,6 +231,9 @@ def contests() -> list[Contest]:
             engines["pytensor"] = pytensor_step(*facts, rate)
         else:
             engines["jax"] = jax_adam(*facts, rate)
-        engines |= torch_steps(perceptron_loss, start, method, rate, given)
+        rest = start, method, rate, given
+        engines |= by_torch.torch_steps(by_torch.perceptron_loss, *rest)
+        engines |= by_tensorflow.tensorflow_steps(by_tensorflow.perceptron_loss, *rest)
+        engines |= by_tinygrad.tinygrad_steps(by_tinygrad.perceptron_loss, *rest)
         found.append(Contest(name, goal, engines, 1e-9 if dtype == "float64" else 1e-4))
     return found

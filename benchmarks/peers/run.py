@@ -14,14 +14,23 @@ from .sizes import sizes
 
 __all__ = ["PEERS", "USUAL", "run_peers"]
 
-USUAL = ("numpy", "jax", "torch", "pytensor", "casadi")
+USUAL = (
+    "numpy",
+    "jax",
+    "torch",
+    "tensorflow",
+    "tensorflow-xla",
+    "tinygrad",
+    "pytensor",
+    "casadi",
+)
 """The peers of a run that names none; ``torch.compile`` takes minutes to warm up."""
 
 PEERS = (*USUAL, "torch-compile")
 
 
 def run_peers(quick: bool, peers: tuple[str, ...] = USUAL) -> list[Row]:
-    """Training steps and small programs against NumPy by hand, JAX, PyTorch, PyTensor, CasADi."""
+    """Training steps and small programs against NumPy by hand and seven other engines."""
     on_few_cores()
     rows = peak()
     contests: list[Contest] = [

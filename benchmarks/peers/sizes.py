@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from importlib.metadata import PackageNotFoundError, distribution
+from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 
 import lazygrad
 
 from ..results import Row
-from .contest import OURS
+from .contest import OURS, package_of
 
 __all__ = ["sizes"]
 
@@ -56,19 +57,17 @@ def _needed(package: str, known: dict[str, None]) -> None:
 
 def _bytes(package: str) -> int:
     known: dict[str, None] = {}
-    _needed(package, known)
+    _needed(packages_distributions().get(package, [package])[0], known)
     return sum(map(_own_bytes, known))
 
 
 def sizes(quick: bool, peers: tuple[str, ...]) -> list[Row]:
     """Seconds of an import, NumPy's included, and bytes installed with all that is needed."""
     rows = []
-    names = [OURS, *(n for n in peers if n in ("jax", "torch", "pytensor", "casadi"))]
-    for name in names:
-        try:
-            size = _bytes(name)
-        except PackageNotFoundError:
+    for name in dict.fromkeys([OURS, *(package_of(n) for n in peers if n != "numpy")]):
+        if find_spec(name) is None:
             continue
+        size = _bytes(name)
         own = f"{_own_bytes(name) / MEBIBYTE:.1f} MiB of its own" if name == OURS else ""
         note = f"{size / MEBIBYTE:.0f} MiB installed" + (f", {own}" if own else "")
         seconds = _seconds(name, 3 if quick else 9)
