@@ -7,6 +7,8 @@ import lazygrad as lg
 from lazygrad.backends import blocks
 from lazygrad.backends.interpreter import interpret
 
+pytestmark = pytest.mark.usefixtures("_on_numpy")
+
 
 @pytest.fixture
 def small(monkeypatch):

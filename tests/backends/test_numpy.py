@@ -13,6 +13,8 @@ from lazygrad.ir.graph import Graph
 from lazygrad.ir.value import as_value
 from tests.schedule.drawn import Drawn
 
+pytestmark = pytest.mark.usefixtures("_on_numpy")
+
 TRAINING = """\
 def run(f0):
     dot(f0, v2, v3)  # matmul, test_numpy.py:N
