@@ -109,7 +109,7 @@ class Executors:
         ``"numpy"``, ``"c"``, or ``"auto"``: NumPy at first, and C from a call on that the cost of
         the schedule decides.
     threads
-        How many threads C shares long loops among.
+        How many threads long loops are shared among.
     feeds_kept
         Whether feeds are copied into arrays of the executables' own before they are called.
     """
@@ -152,7 +152,9 @@ class Executors:
             compiled = self._compiled(placed)
             if compiled is not None:
                 return Entry(compiled)
-        executable = bind(self.schedule, placed, self.cells, feeds_kept=self.feeds_kept)
+        executable = bind(
+            self.schedule, placed, self.cells, threads=self.threads, feeds_kept=self.feeds_kept
+        )
         steps = len(self.schedule.steps)
         is_final = self.backend != "auto" or self.promoted >= _MOST_PROMOTED
         if is_final or steps > _MOST_STEPS:

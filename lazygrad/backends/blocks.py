@@ -1,25 +1,33 @@
-"""Runs of elementwise steps over large arrays, done block by block so that they stay in the cache.
+"""Kernels over large arrays, written block by block so that what is inside stays in the cache.
 
-A step at a time, each result of a large array goes out to memory and comes back. Here a run of
-steps works on one block after another: what only the run itself reads lives in scratch of the size
-of a block, and never leaves the cache. Knows schedules, plans and arrays, and not how a step is
-written.
+A step at a time, each result of a large array goes out to memory and comes back. Here a kernel
+works on one block of its domain after another: what only the kernel reads lives in scratch of the
+size of a block. Blocks are gathered into parts, which threads may share. A reduction that reaches
+over blocks has a result for each part, and these are combined in order when all parts are done. So
+bits depend on sizes alone. Knows schedules, plans and arrays, and not how a step is written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from math import prod
+from collections.abc import Callable, Container, Sequence
+from dataclasses import dataclass
+from itertools import product
+from math import ceil, prod
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from ..ir.op import Array, Trait, Writes
-from ..schedule.buffers import Kind, Plan
+from ..ir.op import OUT, Array, Call, In, Op, Trait, Writes
+from ..schedule.buffers import Kind, Plan, plan as make_plan
+from ..schedule.fuse import Terms, fuse
+from ..schedule.kernel import Kernel, Statement, kernel_of, squeezed
 from ..schedule.steps import Schedule, Step
-from .source import Line
+from ..spec import DType, Spec
+from .emitter import aligned
+from .source import Line, function_name, is_plain
+from .threads import Work, share
 
-__all__ = ["BLOCK_BYTES", "LEAST_BYTES", "Run", "find_runs", "is_large", "run_lines"]
+__all__ = ["BlockWriter", "Namer", "in_blocks"]
 
 LEAST_BYTES = 1 << 20
 """Smaller arrays stay in the cache by themselves."""
@@ -27,229 +35,552 @@ LEAST_BYTES = 1 << 20
 BLOCK_BYTES = 1 << 18
 """Of one array; a few of them fit into the second level of the cache."""
 
-# A run looks no further than over so many other steps.
-_MOST_PASSED = 16
+MOST_PARTS = 32
+"""Of one kernel. Reductions over blocks keep a result for each."""
+
+LEAST_SHARED = 1 << 22
+"""Elements times operations, functions counted several times, from which threads pay."""
+
+_FUNCTION_WEIGHT = 4
+
+_COMBINING: dict[str, np.ufunc] = {
+    "sum": np.add,
+    "prod": np.multiply,
+    "max": np.maximum,
+    "min": np.minimum,
+    "all": np.logical_and,
+    "any": np.logical_or,
+}
+"""What makes one result of two, for each reduction."""
+
+Namer: TypeAlias = "Callable[[object, str], str]"
+_Axes: TypeAlias = "tuple[int | None, ...]"
 
 
-@dataclass
-class Run:
-    """Steps that are done block by block: their indices, and what needs no place of its own."""
+def in_blocks(schedule: Schedule, plan: Plan) -> tuple[Schedule, Plan]:
+    """Give a schedule with kernels over what is large, and its plan.
 
-    size: int
-    """Elements of every array."""
-    indices: list[int] = field(default_factory=list)
-    scratch: dict[int, int] = field(default_factory=dict)
-    """For each value that only the run reads: which piece of scratch holds it."""
-    totals: list[int] = field(default_factory=list)
-    """Those among the steps that sum all elements: blocks give partial sums."""
-    passed: list[int] = field(default_factory=list)
-    """Other steps that came in between; they are done after the run."""
-    pieces: list[np.dtype[np.generic]] = field(default_factory=list)
-    """The dtype of each piece of scratch."""
-
-
-def is_large(schedule: Schedule, plan: Plan) -> bool:
-    """Whether there may be an array that is worth blocks."""
-    outputs = {number for section in schedule.sections for number in section.outputs}
-    sizes = (plan.bytes_of(schedule, number) for number in outputs)
-    return plan.arena_bytes >= LEAST_BYTES or max(sizes, default=0) >= LEAST_BYTES
-
-
-def find_runs(
-    schedule: Schedule,
-    plan: Plan,
-    start: int,
-    stop: int,
-    arrays: Mapping[int, Array],
-    is_written: Callable[[int], bool],
-    is_uniform: Callable[[Step], bool],
-) -> dict[int, Run]:
-    """Find the runs between two steps, by the index of their first step.
-
-    *arrays* holds the storage that is known. *is_written* says of a step's index whether it becomes
-    a call in its place: views, what is known beforehand, and what is done at the end do not.
-    *is_uniform* says whether a step's call is the same for all blocks.
+    Kernels may write cells themselves, so no feed may be the live array of one. Where nothing is
+    large all stays as it is.
     """
-    facts = _Facts(schedule, plan, arrays, is_uniform)
-    found: dict[int, Run] = {}
-    run: Run | None = None
-    for index in range(start, stop):
-        if not is_written(index):
-            continue
-        step = schedule.steps[index]
-        size = facts.size_of(step)
-        if run is not None and size == run.size and facts.joins(run, step):
-            run.indices.append(index)
-        elif run is not None and facts.is_total(step, run.size) and facts.joins(run, step):
-            run.indices.append(index)
-            run.totals.append(index)
-        elif size:
-            run = Run(size, [index])
-            found[index] = run
-        elif run is not None:
-            run.passed.append(index)
-            if len(run.passed) > _MOST_PASSED:
-                run = None
-    found = {first: run for first, run in found.items() if len(run.indices) > 1}
-    for run in found.values():
-        _place_scratch(run, schedule, plan)
-    return found
+    if not _has_large(schedule, plan):
+        return schedule, plan
+    terms = Terms(_is_blocked, LEAST_BYTES, BLOCK_BYTES, keeps_rows=True, is_worth=_is_worth)
+    fused = fuse(schedule, plan, terms)
+    if not any(map(kernel_of, fused.steps)):
+        return schedule, plan
+    return fused, make_plan(fused, plan.lengths, feeds_apart=True)
 
 
-@dataclass
-class _Facts:
-    """What decides whether a step can be done in blocks, and together with others."""
-
-    schedule: Schedule
-    plan: Plan
-    arrays: Mapping[int, Array]
-    is_uniform: Callable[[Step], bool]
-
-    def size_of(self, step: Step) -> int:
-        """Count the elements of a step that can be done in blocks; 0 for any other."""
-        if Trait.ELEMENTWISE not in step.op.traits or step.op.writes is not Writes.OUT:
-            return 0
-        shape, storage = self.plan.shapes[step.writes[0]], self.plan.storage[step.writes[0]]
-        if shape is None or storage.kind not in (Kind.SLOT, Kind.OUTPUT):
-            return 0
-        if self.plan.bytes_of(self.schedule, step.writes[0]) < LEAST_BYTES:
-            return 0
-        is_fit = all(self._is_fit(number, shape) for number in step.reads)
-        return prod(shape) if prod(shape) > 1 and is_fit and self.is_uniform(step) else 0
-
-    def _is_fit(self, number: int, shape: tuple[int, ...]) -> bool:
-        own = self.plan.shapes[number]
-        if own is None or (own != shape and prod(own) != 1):
-            return False
-        if number not in self.arrays:
-            return self.plan.storage[number].kind in (Kind.FEED, Kind.OUTPUT)
-        return own != shape or self.arrays[number].flags.c_contiguous
-
-    def is_total(self, step: Step, size: int) -> bool:
-        """Whether a step sums all of so many elements, in its own float dtype."""
-        if step.op.name != "sum" or self.arrays.get(step.writes[0]) is None:
-            return False
-        (number,) = step.reads
-        own, dtype = self.plan.shapes[number], self.schedule.specs[number].dtype
-        if own is None or prod(own) != size or len(step.attrs["axes"]) != len(own):
-            return False
-        is_same = dtype == self.schedule.specs[step.writes[0]].dtype
-        return is_same and dtype.char in "fd" and self._is_fit(number, own)
-
-    def joins(self, run: Run, step: Step) -> bool:
-        """Whether a step can be done with a run, before the steps that the run passed by.
-
-        It must not read what these write, nor write where they read or write. A slot that was given
-        on may overlap an operand of the run at another offset, and a view of a result shows it in
-        another order: neither is for blocks.
-        """
-        passed = [self.schedule.steps[index] for index in run.passed]
-        steps = [self.schedule.steps[index] for index in run.indices]
-        made = {number for earlier in (*steps, *passed) for number in earlier.writes}
-        # A total is there when all blocks are done.
-        totals = [self.schedule.steps[index] for index in run.totals]
-        late = {number for earlier in (*passed, *totals) for number in earlier.writes}
-        for number in step.reads:
-            storage = self.plan.storage[number]
-            if number in late or (storage.kind is Kind.VIEW and storage.base in made):
-                return False
-        held = late | {number for earlier in passed for number in earlier.reads}
-        if any(self._share(step.writes[0], number) for number in held):
-            return False
-        if any(self._share(number, other) for number in late for other in step.reads):
-            return False
-        touched = {n for earlier in (*steps, step) for n in (*earlier.reads, *earlier.writes)}
-        return not any(
-            self._share(step.writes[0], number) and not self._coincide(step.writes[0], number)
-            for number in touched
-        )
-
-    def _share(self, a: int, b: int) -> bool:
-        if a not in self.arrays or b not in self.arrays:
-            return False
-        return np.may_share_memory(self.arrays[a], self.arrays[b])
-
-    def _coincide(self, a: int, b: int) -> bool:
-        first, second = self.arrays[a], self.arrays[b]
-        return (
-            first.__array_interface__["data"][0] == second.__array_interface__["data"][0]
-            and first.itemsize == second.itemsize
-            and first.size == second.size
-        )
+def _has_large(schedule: Schedule, plan: Plan) -> bool:
+    return any(
+        _may_block(step.op) and plan.bytes_of(schedule, number) >= LEAST_BYTES
+        for step in schedule.steps
+        for number in (step.writes[0], *step.reads)
+    )
 
 
-def _place_scratch(run: Run, schedule: Schedule, plan: Plan) -> None:
-    """Give scratch to what nothing outside the run looks at, reusing what is dead."""
-    inside = set(run.indices)
-    bases = {storage.base for storage in plan.storage if storage.kind is Kind.VIEW}
-    looked_at = {number for _, number in schedule.updates} | bases
-    for section in schedule.sections:
-        looked_at.update(section.outputs, section.kept)
-    last: dict[int, int] = {}
-    for index, step in enumerate(schedule.steps):
-        for number in step.reads:
-            last[number] = index
-            if index not in inside:
-                looked_at.add(number)
-    free: list[int] = []
-    for index in run.indices:
-        step = schedule.steps[index]
-        (number,) = step.writes
-        # Freed only now, so that no kernel writes over what it reads.
-        if number not in looked_at and index not in run.totals:
-            dtype = schedule.specs[number].dtype
-            place = next((p for p in free if run.pieces[p] == dtype), None)
-            if place is None:
-                run.pieces.append(dtype)
-                place = len(run.pieces) - 1
-            else:
-                free.remove(place)
-            run.scratch[number] = place
-        free += [
-            run.scratch[read]
-            for read in dict.fromkeys(step.reads)
-            if read in run.scratch and last[read] == index
+def _may_block(op: Op) -> bool:
+    return Trait.ELEMENTWISE in op.traits or op.name in _COMBINING or op.parts is not None
+
+
+def _is_blocked(step: Step, specs: Sequence[Spec]) -> bool:
+    """Whether a step does to each block what it does to the whole."""
+    if step.op.writes is not Writes.OUT or len(step.writes) != 1:
+        return False
+    return Trait.ELEMENTWISE in step.op.traits or step.op.name in _COMBINING
+
+
+def _work(kernel: Kernel) -> int:
+    """Count elements times operations."""
+    return sum(
+        prod(kernel.domain[: s.depth]) * (_FUNCTION_WEIGHT if _is_function(s.step.op) else 1)
+        for s in kernel.statements
+    )
+
+
+def _is_function(op: Op) -> bool:
+    return "(" in (op.c or "(")
+
+
+def _is_worth(kernel: Kernel) -> bool:
+    """Whether something stays in the cache, or can be shared among threads."""
+    count = sum(1 for s in kernel.statements if _is_over_domain(s, kernel))
+    return count > 1 or _work(kernel) >= LEAST_SHARED
+
+
+def _is_over_domain(statement: Statement, kernel: Kernel) -> bool:
+    return statement.depth == len(kernel.domain) or Trait.REDUCES in statement.step.op.traits
+
+
+# How a domain is divided.
+
+
+@dataclass(frozen=True)
+class _Division:
+    """Blocks of a domain: single places on the first axes, and a stretch of `axis`."""
+
+    axis: int
+    length: int
+    rest: int
+    """The length of the last stretch."""
+    starts: tuple[tuple[int, ...], ...]
+    """Of each block, on the axes up to `axis`."""
+    whole: int
+    """The length of `axis`."""
+
+    def slices(self, block: int) -> list[slice]:
+        """Give the stretch of a block on each axis up to `axis`."""
+        *single, first = self.starts[block]
+        stop = min(first + self.length, self.whole)
+        return [*(slice(i, i + 1) for i in single), slice(first, stop)]
+
+    def is_last(self, block: int) -> bool:
+        """Whether a block's stretch is the last one."""
+        return self.starts[block][-1] + self.length >= self.whole
+
+    def part(self, number: int, parts: int) -> range:
+        """Give the blocks of one part."""
+        count = len(self.starts)
+        return range(number * count // parts, (number + 1) * count // parts)
+
+
+def _divided(kernel: Kernel, itemsize: int) -> _Division:
+    if not kernel.domain:
+        return _Division(-1, 1, 1, ((0,),), 1)
+    domain, most = kernel.domain, max(1, BLOCK_BYTES // itemsize)
+    axis = 0
+    # Rows are in one block, as a whole.
+    last = min(kernel.outer, len(domain)) - 1
+    while axis < last and prod(domain[axis + 1 :]) > most:
+        axis += 1
+    pieces = ceil(domain[axis] / max(1, most // prod(domain[axis + 1 :])))
+    length = ceil(domain[axis] / pieces)
+    starts = product(*map(range, domain[:axis]), range(0, domain[axis], length))
+    rest = domain[axis] - (ceil(domain[axis] / length) - 1) * length
+    return _Division(axis, length, rest, tuple(starts), domain[axis])
+
+
+def _domain_axes(walked: Sequence[int]) -> _Axes:
+    """Say which axis of the domain each axis of a shape is that a step goes through."""
+    return tuple(
+        len(squeezed(walked[:i])) if length != 1 else None for i, length in enumerate(walked)
+    )
+
+
+def _operand_axes(shape: Sequence[int], walked: Sequence[int]) -> _Axes:
+    axes = _domain_axes(walked)[len(walked) - len(shape) :]
+    return tuple(None if length == 1 else axis for length, axis in zip(shape, axes, strict=True))
+
+
+def _result_axes(step: Step, walked: Sequence[int]) -> _Axes:
+    axes = _domain_axes(walked)
+    if Trait.REDUCES not in step.op.traits:
+        return axes
+    gone = step.attrs["axes"]
+    if step.attrs["keepdims"]:
+        return tuple(None if i in gone else axis for i, axis in enumerate(axes))
+    return tuple(axis for i, axis in enumerate(axes) if i not in gone)
+
+
+# How a kernel is written.
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A piece of scratch: as many elements as a block has on some axes of the domain."""
+
+    number: int
+    dtype: DType
+    depth: int
+
+
+class BlockWriter:
+    """Writes a kernel as a function of a part and of a thread's place, ``function(part, place)``.
+
+    *names* says what values are called outside the function, *bound* has those that are always the
+    same arrays; *named* gives a name to a thing, *note* what is said of a step.
+    """
+
+    def __init__(
+        self,
+        step: Step,
+        schedule: Schedule,
+        plan: Plan,
+        names: dict[int, str],
+        bound: Container[int],
+        named: Namer,
+        note: Callable[[Step], str],
+        threads: int,
+    ) -> None:
+        kernel = kernel_of(step)
+        assert kernel is not None, "only kernels are written block by block"
+        self.kernel = kernel
+        self.schedule = schedule
+        self.plan = plan
+        self.names = names
+        self.bound = bound
+        self.named = named
+        self.note = note
+        self.aliases = kernel.aliases
+        self.statements = {s.number: s for s in kernel.statements}
+        widest = max(self._dtype(s.number).itemsize for s in kernel.statements)
+        self.division = _divided(kernel, widest)
+        self.parts = self._count_parts()
+        self.threads = threads if _work(kernel) >= LEAST_SHARED else 1
+        self.places: list[_Place] = []
+        self.free: list[_Place] = []
+        self.held: dict[int, _Place] = {}
+        self.pieces: dict[tuple[_Place, tuple[int, ...], _Axes], str] = {}
+        self.each: dict[str, tuple[object, ...]] = {}
+        """What a name stands for in a full block and in a last one."""
+        self.indices: dict[_Axes, str] = {}
+        self.stretches: dict[tuple[int, _Axes], str] = {}
+        self.partials: list[_Partial] = []
+        self.opening: list[Line] = []
+        self.body: list[Line] = []
+        self.closing: list[Line] = []
+        self._write()
+
+    # Facts.
+
+    def _shape(self, number: int) -> tuple[int, ...]:
+        return self.plan.shapes[number] or ()
+
+    def _dtype(self, number: int) -> DType:
+        return self.schedule.specs[number].dtype
+
+    def _walked(self, step: Step) -> tuple[int, ...]:
+        is_reduction = Trait.REDUCES in step.op.traits
+        return self._shape(step.reads[0] if is_reduction else step.writes[0])
+
+    def _count_parts(self) -> int:
+        # Together the results of the parts are smaller than what they are reduced from.
+        size = prod(self.kernel.domain)
+        finals = [self._shape(s.number) for s in self.kernel.statements if self._is_split(s)]
+        most = min((size // (4 * prod(shape)) for shape in finals), default=MOST_PARTS)
+        return max(1, min(most, MOST_PARTS, len(self.division.starts)))
+
+    def _is_split(self, statement: Statement) -> bool:
+        """Whether a result is put together from several blocks."""
+        kept = statement.kept
+        return kept is not None and any(i not in kept for i in range(self.division.axis + 1))
+
+    def _block_shapes(self, shape: Sequence[int], axes: _Axes) -> list[tuple[int, ...]]:
+        """Give the shape that an array has in a full block, and in a last one."""
+        division = self.division
+
+        def length(own: int, axis: int | None, stretch: int) -> int:
+            if axis is None or axis > division.axis:
+                return own
+            return stretch if axis == division.axis else 1
+
+        return [
+            tuple(length(own, axis, stretch) for own, axis in zip(shape, axes, strict=True))
+            for stretch in self._lengths()
         ]
 
+    # Names inside the loop.
 
-def run_lines(
-    run: Run,
-    schedule: Schedule,
-    plan: Plan,
-    names: dict[int, str],
-    bound: Callable[[object, str], str],
-    step_lines: Callable[[Step], list[Line]],
-) -> list[Line]:
-    """Write a loop over blocks around the steps of a run.
+    def _stretch(self, number: int, axes: _Axes) -> str:
+        """Name the part of an array that a block goes over."""
+        pattern = self._pattern(axes)
+        if not pattern:
+            return self.names[number]
+        key = number, pattern
+        if key not in self.stretches:
+            taken = sum(1 for other, _ in self.stretches if other == number)
+            name = self.stretches[key] = f"c{number}" + f"_{taken}" * (taken > 0)
+            self.opening.append((f"{name} = {self.names[number]}[{self._index(pattern)}]", None))
+        return self.stretches[key]
 
-    *names* says what values are called, and does so again at the end; *bound* gives a name to a
-    thing; *step_lines* writes a step on what its values are called now.
-    """
-    steps = [schedule.steps[index] for index in run.indices]
-    itemsize = max(schedule.specs[step.writes[0]].dtype.itemsize for step in steps)
-    length = max(1, BLOCK_BYTES // itemsize)
-    pieces = [np.empty(length, dtype) for dtype in run.pieces]
-    bounds = [(i, min(i + length, run.size)) for i in range(0, run.size, length)]
-    blocks = [(k, i, j, *(piece[: j - i] for piece in pieces)) for k, (i, j) in enumerate(bounds)]
-    scratch = "".join(f", x{place}" for place in range(len(pieces)))
-    before = dict(names)
-    lines: list[Line] = []
-    loop: list[Line] = [(f"for block, first, last{scratch} in {bound(blocks, 'blocks')}:", None)]
-    ends: list[Line] = []
-    for number in dict.fromkeys(n for step in steps for n in (*step.reads, *step.writes)):
-        if number in run.scratch:
-            names[number] = f"x{run.scratch[number]}"
-        elif prod(plan.shapes[number] or ()) == run.size:
-            lines.append((f"b{number} = {names[number]}.reshape(-1)", None))
-            loop.append((f"    c{number} = b{number}[first:last]", None))
-            names[number] = f"c{number}"
-    for index, step in zip(run.indices, steps, strict=True):
-        if index not in run.totals:
-            loop += [("    " + line, own) for line, own in step_lines(step)]
-            continue
-        total, reduce = step.writes[0], bound(np.add.reduce, "add_reduce")
-        sums = bound(np.empty(len(blocks), schedule.specs[total].dtype), f"sums{total}")
-        loop.append((f"    {sums}[block] = {reduce}({names[step.reads[0]]})", step))
-        ends.append((f"{before[total]}[...] = {reduce}({sums})", step))
-    names.update(before)
-    return [*lines, *loop, *ends]
+    def _pattern(self, axes: _Axes) -> _Axes:
+        """Say which axes of an array are divided, up to the last that is."""
+        divided = tuple(a if a is not None and a <= self.division.axis else None for a in axes)
+        while divided and divided[-1] is None:
+            divided = divided[:-1]
+        return divided
+
+    def _index(self, pattern: _Axes) -> str:
+        return self.indices.setdefault(pattern, f"s{len(self.indices)}")
+
+    def _slices(self, pattern: _Axes, block: int) -> slice | tuple[slice, ...]:
+        slices = self.division.slices(block)
+        found = tuple(slice(None) if axis is None else slices[axis] for axis in pattern)
+        return found[0] if len(found) == 1 else found
+
+    def _piece(self, place: _Place, shape: tuple[int, ...], axes: _Axes) -> str:
+        key = place, shape, axes
+        if key not in self.pieces:
+            self.pieces[key] = f"x{len(self.pieces)}"
+        return self.pieces[key]
+
+    def _each_named(self, things: Sequence[object], hint: str) -> str:
+        name = f"{hint}{len(self.each)}"
+        self.each[name] = tuple(things)
+        return name
+
+    def _operand(self, number: int, walked: tuple[int, ...]) -> str:
+        base, shape = self.aliases.get(number, number), self._shape(number)
+        axes = _operand_axes(shape, walked)
+        if base in self.held:
+            return self._piece(self.held[base], shape, axes)
+        if base == number or base not in self.statements:
+            return self._stretch(number, axes)
+        source = self.statements[base].step
+        stored = self._stretch(base, _result_axes(source, self._walked(source)))
+        shapes = self._each_named(self._block_shapes(shape, axes), "h")
+        self.body.append((f"d{number} = {stored}.reshape({shapes})", None))
+        return f"d{number}"
+
+    # Statements.
+
+    def _write(self) -> None:
+        last = {
+            self.aliases.get(number, number): index
+            for index, statement in enumerate(self.kernel.statements)
+            for number in statement.step.reads
+        }
+        for index, statement in enumerate(self.kernel.statements):
+            step, walked = statement.step, self._walked(statement.step)
+            operands = {number: self._operand(number, walked) for number in step.reads}
+            dying = [n for n in self.held if last.get(n, index) <= index]
+            for number in [n for n in dying if self._may_go(n, statement)]:
+                dying.remove(number)
+                self.free.append(self.held.pop(number))
+            target = self._target(statement, last, index)
+            self.body += self._lines(statement, operands, target)
+            self.free += [self.held.pop(number) for number in dying]
+
+    def _may_go(self, number: int, statement: Statement) -> bool:
+        """Whether a statement may write its result over an operand that dies in it."""
+        step = statement.step
+        return statement.kept is None and all(
+            place in step.op.reusable and self._shape(read) == self._shape(statement.number)
+            for place, read in enumerate(step.reads)
+            if self.aliases.get(read, read) == number
+        )
+
+    def _target(self, statement: Statement, last: dict[int, int], index: int) -> str:
+        number = statement.number
+        axes = _result_axes(statement.step, self._walked(statement.step))
+        if self._is_split(statement):
+            return f"q{number}"
+        if number in self.kernel.stored and not self._is_read_later(number, last, index):
+            return self._stretch(number, axes)
+        place = self._taken(self._dtype(number), statement.depth)
+        self.held[number] = place
+        name = self._piece(place, self._shape(number), axes)
+        if number in self.kernel.stored:
+            copy = self.named(np.copyto, "copyto")
+            self.closing.append((f"{copy}({self._stretch(number, axes)}, {name})", None))
+            last[number] = len(self.kernel.statements)
+        return name
+
+    def _is_read_later(self, number: int, last: dict[int, int], index: int) -> bool:
+        """Whether what lies where a result goes is still to be read: the old value of a cell."""
+        storage = self.plan.storage[number]
+        return storage.kind is Kind.VIEW and last.get(storage.base, -1) > index
+
+    def _taken(self, dtype: DType, depth: int) -> _Place:
+        for place in reversed(self.free):
+            if place.dtype == dtype and place.depth == depth:
+                self.free.remove(place)
+                return place
+        self.places.append(_Place(len(self.places), dtype, depth))
+        return self.places[-1]
+
+    def _lines(self, statement: Statement, operands: dict[int, str], target: str) -> list[Line]:
+        step, number = statement.step, statement.number
+        axes = _result_axes(step, self._walked(step))
+        gives = self._block_shapes(self._shape(number), axes)
+        walked = self._walked(step)
+        given = [
+            [
+                Spec(shape, self._dtype(n))
+                for shape in self._block_shapes(
+                    self._shape(n), _operand_axes(self._shape(n), walked)
+                )
+            ]
+            for n in step.reads
+        ]
+        calls = [
+            step.op.bound_call(tuple(specs), Spec(shape, self._dtype(number)), step.attrs)
+            for *specs, shape in zip(*given, gives, strict=True)
+        ]
+        text = self._call_text(calls, step, operands, target)
+        if not self._is_split(statement):
+            return [(f"{text}{self.note(step)}", step)]
+        each = _Partial(statement, self._pattern(axes))
+        self.partials.append(each)
+        place = self._taken(self._dtype(number), -1 - len(self.partials))
+        piece = self._piece(place, self._shape(number), axes)
+        ufunc = self._combining(statement)
+        return [
+            (f"q{number} = p{number} if n{number} else {piece}", None),
+            (f"{text}{self.note(step)}", step),
+            (f"if not n{number}: {ufunc}(p{number}, {piece}, out=p{number})", step),
+        ]
+
+    def _combining(self, statement: Statement) -> str:
+        ufunc = _COMBINING[statement.step.op.name]
+        return self.named(ufunc, ufunc.__name__)
+
+    def _call_text(
+        self, calls: Sequence[Call], step: Step, operands: dict[int, str], target: str
+    ) -> str:
+        """Write a call; what depends on the length of a block goes by a name of its own."""
+        texts = []
+        for each in zip(*(call.arguments for call in calls), strict=True):
+            if isinstance(each[0], In):
+                texts.append(operands[step.reads[each[0].index]])
+            elif each[0] is OUT:
+                texts.append(target)
+            elif is_plain(each[0]):
+                texts.append(repr(each[0]))
+            else:
+                texts.append(self._given(each, "k"))
+        if calls[0].out_by_name:
+            texts.append(f"out={target}")
+        functions = [call.function for call in calls]
+        function = self._given(functions, function_name(functions[0], step))
+        return f"{function}({', '.join(texts)})"
+
+    def _given(self, things: Sequence[object], hint: str) -> str:
+        """Name what a call for a full block has, and one for a last block."""
+        first = things[0]
+        is_array = isinstance(first, np.ndarray)
+        if all(other is first or (not is_array and other == first) for other in things):
+            return self.named(first, hint)
+        return self._each_named(things, "k")
+
+    # What comes out.
+
+    def function(self) -> tuple[str, list[Line]]:
+        """Give the arguments and the lines of the function."""
+        fields = ["last", *self.indices.values()]
+        for each in self.partials:
+            fields += [f"p{each.number}", f"n{each.number}"]
+        pieces = ", ".join((*self.pieces.values(), *self.each))
+        scratch = self.named(self._scratch(), "scratch")
+        blocks = self.named(self._blocks(), "blocks")
+        lines: list[Line] = [(f"for {', '.join(fields)}, in {blocks}[part]:", None)]
+        if pieces:
+            lines.append((f"    {pieces}, = {scratch}[place][last]", None))
+        lines += [
+            ("    " + line, step) for line, step in (*self.opening, *self.body, *self.closing)
+        ]
+        return ", ".join(("part", "place", *self.arguments)), lines
+
+    @property
+    def arguments(self) -> list[str]:
+        """The names of the arrays that calls bring along."""
+        numbers = dict.fromkeys((*self.kernel.reads, *self.kernel.stored))
+        return [self.names[n] for n in numbers if n not in self.bound]
+
+    def work(self, name: str) -> str:
+        """Write the work that threads of the pool do when updates are written."""
+        return f"{self.named(Work, 'Work')}({self._parts_given(name)})"
+
+    def _parts_given(self, name: str) -> str:
+        return ", ".join((name, str(self.parts), str(self.threads), *self.arguments))
+
+    def run_lines(self, name: str) -> list[Line]:
+        """Write the run of all parts, and what is left to do then."""
+        if self.threads > 1 and self.parts > 1:
+            shared = f"{self.named(share, 'share')}({self._parts_given(name)})"
+            lines: list[Line] = [(shared, None)]
+        else:
+            lines = [
+                (f"for part in range({self.parts}):", None),
+                (f"    {name}({', '.join(('part', '0', *self.arguments))})", None),
+            ]
+        for each in self.partials:
+            pieces = self.named(each.pieces, f"parts{each.number}")
+            ufunc = self._combining(each.statement)
+            combined = self.named(_combine, "combine")
+            result = self.names[each.number]
+            lines.append((f"{combined}({result}, {ufunc}, {pieces})", each.statement.step))
+        return lines
+
+    def _blocks(self) -> list[list[tuple[Any, ...]]]:
+        """Give the blocks of each part: what the loop's names stand for."""
+        for each in self.partials:
+            shape, dtype = self._shape(each.number), self._dtype(each.number)
+            each.results = np.empty((self.parts, *shape), dtype)
+        found, kinds = [], len(self._lengths()) - 1
+        for part in range(self.parts):
+            blocks = []
+            for block in self.division.part(part, self.parts):
+                fields: list[Any] = [kinds if self.division.is_last(block) else 0]
+                fields += [self._slices(pattern, block) for pattern in self.indices]
+                for each in self.partials:
+                    fields += each.piece(part, self._slices(each.pattern, block))
+                blocks.append(tuple(fields))
+            found.append(blocks)
+        return found
+
+    def _lengths(self) -> list[int]:
+        """List the lengths that stretches have: of full blocks, and of last ones."""
+        return list(dict.fromkeys((self.division.length, self.division.rest)))
+
+    def _scratch(self) -> list[list[tuple[object, ...]]]:
+        """Give, for each thread, what the names of scratch stand for in full and last blocks."""
+        found = []
+        for _ in range(self.threads):
+            shapes = [self._block_shapes(shape, axes) for _, shape, axes in self.pieces]
+            sizes: dict[_Place, int] = {}
+            for (place, _, _), (full, *_) in zip(self.pieces, shapes, strict=True):
+                sizes[place] = max(prod(full), sizes.get(place, 0))
+            buffers = {p: aligned(size * p.dtype.itemsize) for p, size in sizes.items()}
+            found.append(
+                [
+                    (
+                        *(
+                            np.ndarray(own[kind], place.dtype, buffer=buffers[place].data)
+                            for (place, _, _), own in zip(self.pieces, shapes, strict=True)
+                        ),
+                        *(things[kind] for things in self.each.values()),
+                    )
+                    for kind in range(len(self._lengths()))
+                ]
+            )
+        return found
+
+
+class _Partial:
+    """A reduction over blocks: a result for each part, and what is put together in the end."""
+
+    def __init__(self, statement: Statement, pattern: _Axes) -> None:
+        self.statement = statement
+        self.number = statement.number
+        self.pattern = pattern
+        self.results: Array = np.empty(0)
+        self.pieces: list[tuple[Any, Array, bool]] = []
+        self._seen: set[str] = set()
+        self._part = -1
+        self._regions: dict[str, Array] = {}
+
+    def piece(self, part: int, slices: Any) -> tuple[Array, bool]:
+        """Give where a block puts its result, and whether it is the part's first one there."""
+        if part != self._part:
+            self._part, self._regions = part, {}
+        # Slices have no hash in older interpreters.
+        key = repr(slices)
+        is_first = key not in self._regions
+        if is_first:
+            region = (*slices, ...) if isinstance(slices, tuple) else (slices, ...)
+            self._regions[key] = self.results[part][region]
+            self.pieces.append((region, self._regions[key], key not in self._seen))
+            self._seen.add(key)
+        return self._regions[key], is_first
+
+
+def _combine(result: Array, ufunc: np.ufunc, pieces: Sequence[tuple[Any, Array, bool]]) -> None:
+    """Put together what the parts have given, in their order."""
+    for region, piece, is_first in pieces:
+        target = result[region]
+        if is_first:
+            np.copyto(target, piece)
+        else:
+            ufunc(target, piece, out=target)

@@ -84,6 +84,8 @@ class StepEmitter(ABC):
         self.bound_names: dict[int, str] = {}
         self.taken: set[str] = set()
         self.lines: list[str] = []
+        self.helpers: list[str] = []
+        """Functions that sections call; they have them as defaults of their arguments."""
         self.step_at_line: dict[int, Step] = {}
         self.length_names: dict[str, str] = {}
         self.per_call: set[str] = set()
@@ -105,6 +107,8 @@ class StepEmitter(ABC):
         # A function that stays among its own globals would keep the arena until the garbage
         # collector comes by.
         sections = {name: self.namespace.pop(function) for name, function in functions.items()}
+        for helper in self.helpers:
+            self.namespace.pop(helper)
         return Executable(
             self.schedule,
             self.plan,

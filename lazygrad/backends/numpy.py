@@ -12,6 +12,8 @@ from functools import partial
 from time import perf_counter
 from typing import Any
 
+import numpy as np
+
 from ..ir.cell import Cell
 from ..ir.compute import concrete_attrs
 from ..ir.op import OUT, Call, In
@@ -21,12 +23,14 @@ from ..schedule.buffers import (
     Plan,
     plan as make_plan,
 )
+from ..schedule.kernel import kernel_of
 from ..schedule.steps import Schedule, Section, Step
-from .blocks import Run, find_runs, is_large, run_lines
+from .blocks import BlockWriter, in_blocks
 from .emitter import StepEmitter
 from .executable import Executable
 from .loops import Loop, worded
 from .source import Line
+from .threads import write_together
 
 __all__ = ["LINES_PER_FUNCTION", "LOOPED_STEPS", "NumpyEmitter", "bind"]
 
@@ -40,14 +44,19 @@ def bind(
     plan: Plan,
     cells: Sequence[Cell],
     *,
+    threads: int = 1,
     feeds_kept: bool = False,
     timed: bool = False,
 ) -> Executable:
     """Allocate the arena, take views, and write the source of every section.
 
-    A *timed* executable adds up the seconds of each step as it runs.
+    Long work over large arrays is shared among *threads*; what is computed doesn't depend on how
+    many these are. A *timed* executable adds up the seconds of each step as it runs.
     """
-    return NumpyEmitter(schedule, plan, cells, feeds_kept, timed).executable()
+    # Programs alone: others are asked for every value in between, or for the time of each step.
+    if not (feeds_kept or timed) and len(schedule.steps) <= LINES_PER_FUNCTION:
+        schedule, plan = in_blocks(schedule, plan)
+    return NumpyEmitter(schedule, plan, cells, feeds_kept, timed, threads=threads).executable()
 
 
 class NumpyEmitter(StepEmitter):
@@ -61,6 +70,7 @@ class NumpyEmitter(StepEmitter):
         feeds_kept: bool = False,
         timed: bool = False,
         loop: Loop | None = None,
+        threads: int = 1,
     ) -> None:
         count = 0 if loop is not None else len(schedule.steps)
         has_fresh = any(storage.kind is Kind.FRESH for storage in plan.storage)
@@ -68,6 +78,7 @@ class NumpyEmitter(StepEmitter):
         kept = feeds_kept or count > LINES_PER_FUNCTION
         super().__init__(schedule, plan, cells, not feeds_kept, kept, looped, loop)
         self.timed = timed
+        self.threads = threads
 
     def _write_sections(self) -> dict[str, str]:
         functions: dict[str, str] = {}
@@ -89,6 +100,8 @@ class NumpyEmitter(StepEmitter):
         if self.feeds_kept:
             # Functions that share the work find the feeds, as all else, among the globals.
             entry = [(f"np.copyto({self.names[number]}, f{number})", None) for number in feeds]
+        else:
+            entry = self._kept_apart()
         body = self._pool_lines(range(start, section.stop))
         if self.looped:
             body += self._loop(start, section)
@@ -99,6 +112,9 @@ class NumpyEmitter(StepEmitter):
         size = LINES_PER_FUNCTION if self.feeds_kept else max(1, len(body))
         chunks = [body[i : i + size] for i in range(0, len(body), size)]
         if len(chunks) <= 1:
+            # Among their own globals they would outlive the executable until garbage is collected.
+            helpers = [f"{name}={name}" for name in self.helpers]
+            arguments = ", ".join(filter(None, (arguments, *helpers)))
             self._function(section.name, arguments, [*entry, *body, *tail])
             return
         for position, chunk in enumerate(chunks):
@@ -109,42 +125,46 @@ class NumpyEmitter(StepEmitter):
     def _body(self, start: int, stop: int) -> list[Line]:
         """Write the steps from *start* to *stop*, but those that are done at the end."""
         body: list[Line] = []
-        runs = self._block_runs(start, stop)
-        in_runs = {index for run in runs.values() for index in run.indices}
         for index in range(start, stop):
-            if index in runs:
-                body += run_lines(
-                    runs[index],
-                    self.schedule,
-                    self.plan,
-                    self.names,
-                    self._named,
-                    self._step_lines,
-                )
-            elif index not in self.deferred and index not in in_runs:
-                body += self._clocked(index, self._step_lines(self.schedule.steps[index]))
+            step = self.schedule.steps[index]
+            if index in self.deferred:
+                continue
+            if kernel_of(step) is not None:
+                body += self._kernel_lines(step)
+            else:
+                body += self._clocked(index, self._step_lines(step))
         return body
 
-    def _block_runs(self, start: int, stop: int) -> dict[int, Run]:
-        """Find the runs of steps that are done block by block."""
-        # Programs alone: others are asked for every value in between.
-        if self.timed or self.feeds_kept or not is_large(self.schedule, self.plan):
-            return {}
-        for index in range(start, stop):
-            step = self.schedule.steps[index]
-            if step.is_view and index not in self.deferred:
-                self._view_lines(step)
-            elif self._is_fixed(step):
-                self._compute_now(step)
+    def _kernel_lines(self, step: Step) -> list[Line]:
+        writer, name = self._kernel_function(step)
+        return writer.run_lines(name)
 
-        def is_written(index: int) -> bool:
-            step = self.schedule.steps[index]
-            return index not in self.deferred and not step.is_view and not self._is_fixed(step)
+    def _kernel_function(self, step: Step) -> tuple[BlockWriter, str]:
+        """Write a kernel as a function of its own, and give its name."""
+        schedule, plan, names, bound = self.schedule, self.plan, self.names, self.arrays
+        writer = BlockWriter(
+            step, schedule, plan, names, bound, self._named, self._note, self.threads
+        )
+        name = f"kernel_{len(self.helpers)}"
+        self._function(name, *writer.function())
+        self.helpers.append(name)
+        return writer, name
 
-        def is_uniform(step: Step) -> bool:
-            return all(getattr(given, "size", 1) == 1 for given in self._call(step).arguments)
-
-        return find_runs(self.schedule, self.plan, start, stop, self.arrays, is_written, is_uniform)
+    def _kept_apart(self) -> list[Line]:
+        """Copy feeds that are live arrays of cells which kernels write where they lie."""
+        deferred = [self.schedule.steps[index] for index in self.deferred]
+        kernels = [step for step in deferred if kernel_of(step) is not None]
+        storage = self.plan.storage
+        written = {storage[number].base for step in kernels for number in step.writes}
+        read = {number for step in kernels for number in step.reads}
+        read.update(storage[number].base for number in (*read,))
+        feeds = [number for _, number in self.schedule.feeds if number in read]
+        shares = self._named(np.may_share_memory, "may_share_memory") if feeds else ""
+        return [
+            (f"if {shares}(f{feed}, {self.names[cell]}): f{feed} = f{feed}.copy()", None)
+            for feed in feeds
+            for cell in sorted(written)
+        ]
 
     def _write_loop(self, section: Section, loop: Loop) -> None:
         steps: list[Line] = [(line, None) for line in loop.first()]
@@ -195,10 +215,14 @@ class NumpyEmitter(StepEmitter):
         direct = dict(self.plan.direct)
         bound: list[Callable[[], object]] = []
         pieces: list[str] = []
+        works: dict[int, str] = {}
         for cell, number in self.schedule.updates:
             lines.append((f"{self._named(self.cells[cell], 'cell')}.version += 1", None))
             step = self.schedule.steps[direct[cell]] if cell in direct else None
-            if step is not None and all(read in self.arrays for read in step.reads):
+            if step is not None and kernel_of(step) is not None:
+                if direct[cell] not in works:
+                    works[direct[cell]] = self._work(step)
+            elif step is not None and all(read in self.arrays for read in step.reads):
                 bound.append(self._deferred_call(step, cell))
             elif step is not None:
                 self.namespace["partial"] = partial
@@ -215,8 +239,19 @@ class NumpyEmitter(StepEmitter):
         self.namespace["commits"] = tuple(bound)
         self.namespace["call"] = partial.__call__
         listed = f"({', '.join(pieces)}, *commits)" if pieces else "commits"
+        if works:
+            together = self._named(write_together, "write_together")
+            given = "".join(f"{work}, " for work in works.values())
+            return [*lines, (f"{together}(({given}), {listed})", None)]
         lines.append((f"deque(map(call, {listed}), 0)", None))
         return lines
+
+    def _work(self, step: Step) -> str:
+        """Write a kernel that updates cells, and what gives it to other threads."""
+        for number in step.writes:
+            self._bind(number, self.arrays[self.plan.storage[number].base])
+        writer, name = self._kernel_function(step)
+        return writer.work(name)
 
     def _deferred_call(self, step: Step, cell: int) -> Callable[[], object]:
         call = self._call(step)

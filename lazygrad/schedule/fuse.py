@@ -9,7 +9,7 @@ shapes; writes no code, and places nothing in memory.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 
@@ -21,7 +21,7 @@ from .buffers import Plan
 from .kernel import Kernel, Statement, axes_within, fused_step, has_scalar_form, squeezed
 from .steps import Schedule, Section, Step
 
-__all__ = ["MOST_STATEMENTS", "fuse"]
+__all__ = ["MOST_STATEMENTS", "Terms", "fuse"]
 
 MOST_STATEMENTS = 500
 """Of one kernel, where functions count more; compilers take ever longer over long ones."""
@@ -32,18 +32,32 @@ _MANY_STATEMENTS = MOST_STATEMENTS // 2
 # A function in a loop is several operations, if only those around its call.
 _FUNCTION_WEIGHT = 10
 
-# What a later stage reads again waits in a buffer of one row, which should stay in the cache.
-_ROW_BYTES = 1 << 14
 _NEVER = math.inf
 
 
-def fuse(schedule: Schedule, plan: Plan) -> Schedule:
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a backend makes kernels of; as it stands, loops over scalars."""
+
+    takes: Callable[[Step, Sequence[Spec]], bool] = has_scalar_form
+    """Whether a step can be a statement."""
+    least_bytes: int = 0
+    """A kernel goes through arrays of so much memory."""
+    row_bytes: int = 1 << 14
+    """What a later stage reads again waits in a buffer of one row, which should stay in cache."""
+    keeps_rows: bool = False
+    """Whether a row waits as a whole, so that longer ones are reduced in pieces."""
+    is_worth: Callable[[Kernel], bool] = lambda kernel: True
+    """Whether a kernel is better than its steps one by one."""
+
+
+def fuse(schedule: Schedule, plan: Plan, terms: Terms = Terms()) -> Schedule:
     """Give the schedule in which steps are fused into kernels, for the lengths of *plan*.
 
     The numbers of values stay what they were; those that only live inside a kernel have no step of
     their own any more. No kernel reaches from one section into another.
     """
-    fuser = _Fuser(schedule, plan)
+    fuser = _Fuser(schedule, plan, terms)
     sections = [list(fuser.simpler_steps(i)) for i in range(len(schedule.sections))]
     for steps, late in fuser.put_off(sections):
         for step in steps:
@@ -77,8 +91,9 @@ class _Fit:
 
 
 class _Fuser:
-    def __init__(self, schedule: Schedule, plan: Plan) -> None:
+    def __init__(self, schedule: Schedule, plan: Plan, terms: Terms) -> None:
         self.schedule = schedule
+        self.terms = terms
         self.lengths = plan.lengths
         self.specs: list[Spec] = list(schedule.specs)
         self.shapes: list[tuple[int, ...] | None] = list(plan.shapes)
@@ -94,7 +109,11 @@ class _Fuser:
     def simpler_steps(self, section: int) -> Iterator[Step]:
         """Give the steps of a section, those that can be written in simpler operations as these."""
         for step in self.schedule.section_steps(section):
-            if step.op.parts is None or any(self.shapes[n] is None for n in step.reads):
+            if (
+                step.op.parts is None
+                or any(self.shapes[n] is None for n in step.reads)
+                or not self._is_long(step)
+            ):
                 yield step
             else:
                 yield from self._parts(step)
@@ -149,6 +168,7 @@ class _Fuser:
                 and not steps[at].is_view
                 and self._is_fusable(steps[at])
                 and self._is_fusable(step)
+                and self._is_long(step)
                 and all(number in stored for number in step.reads)
                 and sum(self._bytes(n) for n in {*step.reads} if stored[n] < at)
                 <= self._bytes(step.writes[0])
@@ -185,8 +205,9 @@ class _Fuser:
         is_fusable = self._is_fusable(step)
         home = self._joined(step, sources) if is_fusable and not is_late else None
         if home is None:
-            home = self._started(step) if is_fusable else self._new_unit(None)
-        if not is_fusable:
+            is_kernel = is_fusable and self._is_long(step)
+            home = self._started(step) if is_kernel else self._new_unit(None)
+        if home.domain is None:
             home.steps.append(step)
         for number in step.writes:
             self.unit_of[number] = home
@@ -202,7 +223,12 @@ class _Fuser:
         shapes = [self.shapes[number] for number in (*step.reads, *step.writes)]
         if any(shape is None or 0 in shape for shape in shapes):
             return False
-        return has_scalar_form(step, self.specs)
+        return self.terms.takes(step, self.specs)
+
+    def _is_long(self, step: Step) -> bool:
+        """Whether what a step goes through is worth a kernel."""
+        numbers = (*step.reads, step.writes[0])
+        return max(map(self._bytes, numbers)) >= self.terms.least_bytes
 
     def _joined(self, step: Step, sources: Iterable[_Unit]) -> _Unit | None:
         """Find the latest of the units that the step reads from and fits into, and add it there."""
@@ -312,7 +338,7 @@ class _Fuser:
                 continue
             assert unit.domain is not None
             row = prod(unit.domain[unit.outer or 0 :]) if source.depth == len(unit.domain) else 0
-            if row * self.specs[source.number].dtype.itemsize > _ROW_BYTES:
+            if row * self.specs[source.number].dtype.itemsize > self.terms.row_bytes:
                 return False
         return True
 
@@ -327,6 +353,9 @@ class _Fuser:
             return _Fit(Statement(step, depth, stage), unit.outer)
         first = gone[0]
         is_row = depth == len(domain) and gone == [*range(first, depth)] and first > 0
+        if self.terms.keeps_rows and is_row:
+            itemsize = self.specs[step.reads[0]].dtype.itemsize
+            is_row = prod(domain[first:]) * itemsize <= self.terms.row_bytes
         if is_row and unit.outer in (None, first):
             return _Fit(Statement(step, first, stage + 1), first)
         kept = tuple(axis for axis in range(depth) if axis not in gone)
@@ -421,7 +450,11 @@ class _Fuser:
                 if unit.domain is None:
                     steps += unit.steps
                 elif any(statement.number in stored for statement in unit.statements):
-                    steps.append(self._kernel(unit, stored))
+                    kernel = self._kernel(unit, stored)
+                    if self.terms.is_worth(kernel):
+                        steps.append(fused_step(kernel, self.specs))
+                    else:
+                        steps += self._unfolded(kernel, shown)
             shown_here = [*section.outputs, *section.kept]
             if position == len(self.schedule.sections) - 1:
                 shown_here = wanted
@@ -453,7 +486,16 @@ class _Fuser:
             number = self.views[number].reads[0]
         return path[::-1]
 
-    def _kernel(self, unit: _Unit, stored: set[int]) -> Step:
+    def _unfolded(self, kernel: Kernel, shown: set[int]) -> list[Step]:
+        """List the steps of a kernel one by one."""
+        steps: list[Step] = []
+        for statement in kernel.statements:
+            for number in statement.step.reads:
+                steps += self._views_to(number, shown)
+            steps.append(statement.step)
+        return steps
+
+    def _kernel(self, unit: _Unit, stored: set[int]) -> Kernel:
         assert unit.domain is not None
         statements = sorted(unit.statements, key=lambda s: self.order[s.number])
         views: dict[int, Step] = {}
@@ -463,7 +505,7 @@ class _Fuser:
                     views[number] = self.views[number]
                     number = self.views[number].reads[0]
         inner = [*(s.number for s in statements), *views]
-        kernel = Kernel(
+        return Kernel(
             unit.domain,
             len(unit.domain) if unit.outer is None else unit.outer,
             tuple(statements),
@@ -471,7 +513,6 @@ class _Fuser:
             tuple(s.number for s in statements if s.number in stored),
             {number: self._spec(number) for number in inner},
         )
-        return fused_step(kernel, self.specs)
 
     def _is_made_by(self, unit: _Unit, number: int) -> bool:
         return number in self.unit_of and self._unit(number) is unit
