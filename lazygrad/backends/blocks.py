@@ -32,7 +32,7 @@ __all__ = ["BlockWriter", "Namer", "in_blocks"]
 LEAST_BYTES = 1 << 20
 """Smaller arrays stay in the cache by themselves."""
 
-BLOCK_BYTES = 1 << 18
+BLOCK_BYTES = 1 << 19
 """Of one array; a few of them fit into the second level of the cache."""
 
 MOST_PARTS = 32
