@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from math import ceil, prod
 from typing import Any, TypeAlias
@@ -38,8 +39,11 @@ BLOCK_BYTES = 1 << 19
 MOST_PARTS = 32
 """Of one kernel. Reductions over blocks keep a result for each."""
 
-LEAST_SHARED = 1 << 22
+LEAST_SHARED = 1 << 21
 """Elements times operations, functions counted several times, from which threads pay."""
+
+FEWEST_SHARED = 8
+"""Blocks, below which threads would wait for each other for longer than they help."""
 
 _FUNCTION_WEIGHT = 4
 
@@ -57,7 +61,7 @@ Namer: TypeAlias = "Callable[[object, str], str]"
 _Axes: TypeAlias = "tuple[int | None, ...]"
 
 
-def in_blocks(schedule: Schedule, plan: Plan) -> tuple[Schedule, Plan]:
+def in_blocks(schedule: Schedule, plan: Plan, threads: int) -> tuple[Schedule, Plan]:
     """Give a schedule with kernels over what is large, and its plan.
 
     Kernels may write cells themselves, so no feed may be the live array of one. Where nothing is
@@ -65,7 +69,8 @@ def in_blocks(schedule: Schedule, plan: Plan) -> tuple[Schedule, Plan]:
     """
     if not _has_large(schedule, plan):
         return schedule, plan
-    terms = Terms(_is_blocked, LEAST_BYTES, BLOCK_BYTES, keeps_rows=True, is_worth=_is_worth)
+    is_worth = partial(_is_worth, threads=threads)
+    terms = Terms(_is_blocked, LEAST_BYTES, BLOCK_BYTES, keeps_rows=True, is_worth=is_worth)
     fused = fuse(schedule, plan, terms)
     if not any(map(kernel_of, fused.steps)):
         return schedule, plan
@@ -103,14 +108,12 @@ def _is_function(op: Op) -> bool:
     return "(" in (op.c or "(")
 
 
-def _is_worth(kernel: Kernel) -> bool:
-    """Whether something stays in the cache, or can be shared among threads."""
-    count = sum(1 for s in kernel.statements if _is_over_domain(s, kernel))
-    return count > 1 or _work(kernel) >= LEAST_SHARED
-
-
-def _is_over_domain(statement: Statement, kernel: Kernel) -> bool:
-    return statement.depth == len(kernel.domain) or Trait.REDUCES in statement.step.op.traits
+def _is_worth(kernel: Kernel, threads: int) -> bool:
+    """Whether something stays in the cache, or a function is worth threads."""
+    full = len(kernel.domain)
+    count = sum(s.depth == full or Trait.REDUCES in s.step.op.traits for s in kernel.statements)
+    is_function = any(_is_function(s.step.op) for s in kernel.statements)
+    return count > 1 or (threads > 1 and is_function and _work(kernel) >= LEAST_SHARED)
 
 
 # How a domain is divided.
@@ -227,7 +230,8 @@ class BlockWriter:
         widest = max(self._dtype(s.number).itemsize for s in kernel.statements)
         self.division = _divided(kernel, widest)
         self.parts = self._count_parts()
-        self.threads = threads if _work(kernel) >= LEAST_SHARED else 1
+        is_long = len(self.division.starts) >= FEWEST_SHARED and _work(kernel) >= LEAST_SHARED
+        self.threads = threads if is_long else 1
         self.places: list[_Place] = []
         self.free: list[_Place] = []
         self.held: dict[int, _Place] = {}

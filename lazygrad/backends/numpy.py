@@ -55,7 +55,7 @@ def bind(
     """
     # Programs alone: others are asked for every value in between, or for the time of each step.
     if not (feeds_kept or timed) and len(schedule.steps) <= LINES_PER_FUNCTION:
-        schedule, plan = in_blocks(schedule, plan)
+        schedule, plan = in_blocks(schedule, plan, threads)
     return NumpyEmitter(schedule, plan, cells, feeds_kept, timed, threads=threads).executable()
 
 
