@@ -66,7 +66,8 @@ def bound(
                 f"bind: there is no machine code to be had: {error}. With python_steps=True the"
                 " program runs on NumPy."
             ) from None
-        run, executable, left = *_on_numpy(schedule, plan, cells, given, outputs), []
+        run, executable = _on_numpy(schedule, plan, cells, given, outputs, threads)
+        left = []
     if left and not python_steps:
         names = ", ".join(dict.fromkeys(step.op.name for step in left))
         where = next((f" ({step.note.line})" for step in left if step.note.line), "")
@@ -101,8 +102,9 @@ def _on_numpy(
     cells: Sequence[Cell],
     given: Mapping[int, Array],
     outputs: Sequence[Array],
+    threads: int,
 ) -> tuple[Callable[[], None], Executable]:
-    executable = bind(schedule, plan, cells)
+    executable = bind(schedule, plan, cells, threads=threads)
     arguments = [given[number] for _, number in schedule.feeds]
 
     def run() -> None:

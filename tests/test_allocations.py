@@ -171,6 +171,39 @@ def optimizer(dtype):
     return lambda: step(x=data)
 
 
+LARGE = 300_000
+"""So many elements are gone through block by block, on several threads."""
+
+
+def large_chain(dtype):
+    nodes = [lg.placeholder((LARGE,), dtype=dtype, name=n, requires_grad=True) for n in "abc"]
+    a, b, c = nodes
+    y = (lg.tanh(a * b + c) * lg.sigmoid(a - b) * lg.exp(-c * c)).sum()
+    f = lg.compile([y, *lg.grad(y, nodes)], threads=2)
+    feeds = {name: np.ones(LARGE, dtype) for name in "abc"}
+    return lambda: f(**feeds)
+
+
+def large_rows(dtype):
+    x = lg.placeholder((LARGE // 100, 100), dtype=dtype, name="x", requires_grad=True)
+    scale = lg.Value(np.ones(100, dtype))
+    centred = x - x.mean(axis=1, keepdims=True)
+    y = centred / lg.sqrt((centred**2).mean(axis=1, keepdims=True) + 1e-5) * scale
+    loss = (lg.softmax(y) * y).sum()
+    f = lg.compile([y, *lg.grad(loss, [x, scale])], threads=2)
+    data = np.ones((LARGE // 100, 100), dtype)
+    return lambda: f(x=data)
+
+
+def large_optimizer(dtype):
+    x = lg.placeholder((4, 300), dtype=dtype, name="x")
+    w, m = (lg.Value(np.ones((300, 1000), dtype)) for _ in range(2))
+    moment = 0.9 * m + 0.1 * lg.grad(((x @ w) ** 2).mean(), w)
+    step = lg.compile([], updates={m: moment, w: w - 0.01 * moment}, threads=2)
+    data = np.ones((4, 300), dtype)
+    return lambda: step(x=data)
+
+
 PROGRAMS = {
     "a step of a perceptron": mlp,
     "cross-entropy": cross_entropy,
@@ -182,6 +215,9 @@ PROGRAMS = {
     "forward and backward": pair,
     "changes of shape": shapes,
     "an optimizer": optimizer,
+    "a large chain": large_chain,
+    "large rows": large_rows,
+    "a large optimizer": large_optimizer,
 }
 
 

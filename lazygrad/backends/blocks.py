@@ -12,14 +12,14 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import product
+from itertools import accumulate, product
 from math import ceil, prod
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from ..ir.op import OUT, Array, Call, In, Op, Trait, Writes
-from ..schedule.buffers import Kind, Plan, plan as make_plan
+from ..schedule.buffers import Kind, Plan, plan as make_plan, rounded
 from ..schedule.fuse import Terms, fuse
 from ..schedule.kernel import Kernel, Statement, kernel_of, squeezed
 from ..schedule.steps import Schedule, Step
@@ -28,7 +28,15 @@ from .emitter import aligned
 from .source import Line, function_name, is_plain
 from .threads import Work, share
 
-__all__ = ["BlockWriter", "Namer", "in_blocks"]
+__all__ = [
+    "BLOCK_BYTES",
+    "FEWEST_SHARED",
+    "LEAST_BYTES",
+    "LEAST_SHARED",
+    "MOST_PARTS",
+    "BlockWriter",
+    "in_blocks",
+]
 
 LEAST_BYTES = 1 << 20
 """Smaller arrays stay in the cache by themselves."""
@@ -57,7 +65,6 @@ _COMBINING: dict[str, np.ufunc] = {
 }
 """What makes one result of two, for each reduction."""
 
-Namer: TypeAlias = "Callable[[object, str], str]"
 _Axes: TypeAlias = "tuple[int | None, ...]"
 
 
@@ -202,7 +209,8 @@ class BlockWriter:
     """Writes a kernel as a function of a part and of a thread's place, ``function(part, place)``.
 
     *names* says what values are called outside the function, *bound* has those that are always the
-    same arrays; *named* gives a name to a thing, *note* what is said of a step.
+    same arrays; *named* gives a name to a thing, *note* what is said of a step. *memory* is what
+    each thread has for scratch, for all kernels; where there is too little it is replaced.
     """
 
     def __init__(
@@ -212,9 +220,10 @@ class BlockWriter:
         plan: Plan,
         names: dict[int, str],
         bound: Container[int],
-        named: Namer,
+        named: Callable[[object, str], str],
         note: Callable[[Step], str],
         threads: int,
+        memory: list[Array],
     ) -> None:
         kernel = kernel_of(step)
         assert kernel is not None, "only kernels are written block by block"
@@ -232,6 +241,7 @@ class BlockWriter:
         self.parts = self._count_parts()
         is_long = len(self.division.starts) >= FEWEST_SHARED and _work(kernel) >= LEAST_SHARED
         self.threads = threads if is_long else 1
+        self.memory = memory
         self.places: list[_Place] = []
         self.free: list[_Place] = []
         self.held: dict[int, _Place] = {}
@@ -530,18 +540,24 @@ class BlockWriter:
 
     def _scratch(self) -> list[list[tuple[object, ...]]]:
         """Give, for each thread, what the names of scratch stand for in full and last blocks."""
+        shapes = [self._block_shapes(shape, axes) for _, shape, axes in self.pieces]
+        sizes: dict[_Place, int] = {}
+        for (place, _, _), (full, *_) in zip(self.pieces, shapes, strict=True):
+            sizes[place] = max(prod(full) * place.dtype.itemsize, sizes.get(place, 0))
+        starts = dict(zip(sizes, accumulate(map(rounded, sizes.values()), initial=0), strict=False))
+        needed = sum(map(rounded, sizes.values()))
         found = []
-        for _ in range(self.threads):
-            shapes = [self._block_shapes(shape, axes) for _, shape, axes in self.pieces]
-            sizes: dict[_Place, int] = {}
-            for (place, _, _), (full, *_) in zip(self.pieces, shapes, strict=True):
-                sizes[place] = max(prod(full), sizes.get(place, 0))
-            buffers = {p: aligned(size * p.dtype.itemsize) for p, size in sizes.items()}
+        for thread in range(self.threads):
+            if thread == len(self.memory):
+                self.memory.append(aligned(needed))
+            if self.memory[thread].size < needed:
+                self.memory[thread] = aligned(needed)
+            arena = self.memory[thread].data
             found.append(
                 [
                     (
                         *(
-                            np.ndarray(own[kind], place.dtype, buffer=buffers[place].data)
+                            np.ndarray(own[kind], place.dtype, arena, starts[place])
                             for (place, _, _), own in zip(self.pieces, shapes, strict=True)
                         ),
                         *(things[kind] for things in self.each.values()),

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..ir.cell import Cell
 from ..ir.compute import concrete_attrs
-from ..ir.op import OUT, Call, In
+from ..ir.op import OUT, Array, Call, In
 from ..schedule.bodies import body_schedule
 from ..schedule.buffers import (
     Kind,
@@ -79,6 +79,8 @@ class NumpyEmitter(StepEmitter):
         super().__init__(schedule, plan, cells, not feeds_kept, kept, looped, loop)
         self.timed = timed
         self.threads = threads
+        self.scratch: list[Array] = []
+        """What each thread has while kernels run: one after another, they share it."""
 
     def _write_sections(self) -> dict[str, str]:
         functions: dict[str, str] = {}
@@ -141,9 +143,16 @@ class NumpyEmitter(StepEmitter):
 
     def _kernel_function(self, step: Step) -> tuple[BlockWriter, str]:
         """Write a kernel as a function of its own, and give its name."""
-        schedule, plan, names, bound = self.schedule, self.plan, self.names, self.arrays
         writer = BlockWriter(
-            step, schedule, plan, names, bound, self._named, self._note, self.threads
+            step,
+            self.schedule,
+            self.plan,
+            self.names,
+            self.arrays,
+            self._named,
+            self._note,
+            self.threads,
+            self.scratch,
         )
         name = f"kernel_{len(self.helpers)}"
         self._function(name, *writer.function())

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -91,20 +91,26 @@ class Work:
             raise raised
 
 
-def _serve(queue: SimpleQueue[tuple[Work, int]]) -> None:
+_Task: TypeAlias = "tuple[tuple[Work, ...], int]"
+"""Works that a thread helps with one after another, and its place in all of them."""
+
+
+def _serve(queue: SimpleQueue[_Task]) -> None:
     # What runs is quiet on the thread that asks, too.
     np.seterr(all="ignore")
     while True:
-        work, place = queue.get()
-        work.help(place)
-        del work
+        works, place = queue.get()
+        for work in works:
+            if place < work.threads:
+                work.help(place)
+        del works, work
 
 
 class _Pool:
     """Threads that wait for work. They are daemons: nothing waits for them at the end."""
 
     def __init__(self) -> None:
-        self.queue: SimpleQueue[tuple[Work, int]] = SimpleQueue()
+        self.queue: SimpleQueue[_Task] = SimpleQueue()
         self.lock = threading.Lock()
         self.started = 0
 
@@ -136,27 +142,25 @@ def share(function: Callable[..., object], parts: int, threads: int, *arguments:
     try:
         _pool.reach(work.threads - 1)
         for place in range(1, work.threads):
-            _pool.queue.put((work, place))
+            _pool.queue.put(((work,), place))
         work.take(0)
     finally:
         work.stop()
         work.finish()
 
 
-def write_together(works: Iterable[Work], calls: Iterable[Callable[[], object]]) -> None:
+def write_together(works: tuple[Work, ...], calls: Iterable[Callable[[], object]]) -> None:
     """Make calls and do works, of which none can fail: all of them, or none.
 
     The works are done on threads of the pool, where no interrupt comes, and the calls are made
-    inside one C call. An interrupt is raised when all is done.
+    inside one C call. An interrupt is raised when all is done. No two works use a place at once.
     """
     call: Any = partial.__call__
-    starts: list[Callable[[], object]] = []
-    for work in works:
-        if _pool.reach(work.threads):
-            places = range(work.threads)
-            starts += [partial(_pool.queue.put, (work, place)) for place in places]
-        else:
-            starts.append(partial(work.take, 0))
+    count = max(work.threads for work in works)
+    if _pool.reach(count):
+        starts = [partial(_pool.queue.put, (works, place)) for place in range(count)]
+    else:
+        starts = [partial(work.take, 0) for work in works]
     try:
         deque(map(call, (*starts, *calls)), 0)
     finally:

@@ -93,10 +93,24 @@ def test_an_interrupt_waits_for_parts_that_have_begun():
 
 def test_writes_are_all_done_by_other_threads():
     done, calls = [], []
-    works = [Work(partial(note, done), parts, 2) for parts in (5, 1)]
+    works = tuple(Work(partial(note, done), parts, 2) for parts in (5, 1))
     write_together(works, (partial(calls.append, 1), partial(calls.append, 2)))
     assert sorted(part for part, _ in done) == [0, 0, 1, 2, 3, 4]
     assert calls == [1, 2]
+
+
+def test_no_two_writes_share_a_place_at_once():
+    busy, clashes = set(), []
+
+    def work(part, place):
+        if place in busy:
+            clashes.append(place)
+        busy.add(place)
+        time.sleep(0.0005)
+        busy.discard(place)
+
+    write_together(tuple(Work(work, 12, count) for count in (3, 1, 2)), ())
+    assert not clashes
 
 
 def test_an_interrupt_among_writes_is_raised_when_they_are_done():
@@ -110,7 +124,7 @@ def test_an_interrupt_among_writes_is_raised_when_they_are_done():
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_together([Work(work, 8, 2)], (partial(interrupted),))
+        write_together((Work(work, 8, 2),), (partial(interrupted),))
     assert sorted(done) == [*range(8)]
 
 
@@ -122,7 +136,7 @@ def test_where_no_thread_can_be_started(monkeypatch):
     monkeypatch.setattr(threading.Thread, "start", refused)
     done = []
     share(partial(note, done), 6, 3)
-    write_together([Work(partial(note, done), 4, 3)], ())
+    write_together((Work(partial(note, done), 4, 3),), ())
     assert sorted(part for part, _ in done) == [0, 0, 1, 1, 2, 2, 3, 3, 4, 5]
 
 
@@ -177,7 +191,7 @@ def test_a_child_process_has_a_pool_of_its_own():
     if child == 0:
         met = threading.Barrier(2, timeout=30)
         share(lambda part, place: met.wait(), 2, 2)
-        write_together([Work(lambda part, place: met.wait(), 2, 2)], ())
+        write_together((Work(lambda part, place: met.wait(), 2, 2),), ())
         os._exit(0)
     assert os.waitpid(child, 0)[1] == 0
 
