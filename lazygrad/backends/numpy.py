@@ -25,7 +25,8 @@ from ..schedule.buffers import (
 )
 from ..schedule.kernel import kernel_of
 from ..schedule.steps import Schedule, Section, Step
-from .blocks import BlockWriter, in_blocks
+from .block_writer import BlockWriter
+from .blocks import in_blocks
 from .emitter import StepEmitter
 from .executable import Executable
 from .loops import Loop, worded
