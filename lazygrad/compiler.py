@@ -70,7 +70,7 @@ def compile(
         begins on NumPy and moves to C after as many calls as make compiling worth it. By default
         what the environment variable ``LAZYGRAD_BACKEND`` says, else ``"auto"``.
     threads
-        How many threads C shares long loops among, never short ones; results don't depend on it.
+        How many threads share long work, never short work; results don't depend on it.
         By default what the environment variable ``LAZYGRAD_THREADS`` says, else as many as there
         are cores for this process. BLAS, which NumPy's products run on, has threads of its own.
     check

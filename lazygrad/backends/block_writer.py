@@ -283,12 +283,12 @@ class BlockWriter:
         fields = ["last", *self.indices.values()]
         for each in self.partials:
             fields += [f"p{each.number}", f"n{each.number}"]
-        pieces = ", ".join((*self.pieces.values(), *self.each))
+        pieces = [*self.pieces.values(), *self.each]
         scratch = self.named(self._scratch(), "scratch")
         blocks = self.named(self._blocks(), "blocks")
-        lines: list[Line] = [(f"for {', '.join(fields)}, in {blocks}[part]:", None)]
+        lines: list[Line] = [(f"for {_several(fields)} in {blocks}[part]:", None)]
         if pieces:
-            lines.append((f"    {pieces}, = {scratch}[place][last]", None))
+            lines.append((f"    {_several(pieces)} = {scratch}[place][last]", None))
         lines += [
             ("    " + line, step) for line, step in (*self.opening, *self.body, *self.closing)
         ]
@@ -370,6 +370,11 @@ class BlockWriter:
                 ]
             )
         return found
+
+
+def _several(names: Sequence[str]) -> str:
+    """Write names that a tuple is taken apart into."""
+    return ", ".join(names) if len(names) > 1 else f"{names[0]},"
 
 
 class _Partial:
