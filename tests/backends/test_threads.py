@@ -21,6 +21,20 @@ def note(done, part, place):
     done.append((part, place))
 
 
+class Places:
+    """Notes where two parts are done in one place at once."""
+
+    def __init__(self):
+        self.busy, self.clashes = set(), []
+
+    def work(self, part, place):
+        if place in self.busy:
+            self.clashes.append(place)
+        self.busy.add(place)
+        time.sleep(0.0005)
+        self.busy.discard(place)
+
+
 @pytest.mark.parametrize(("parts", "count"), [(1, 1), (1, 4), (7, 2), (40, 3)])
 def test_each_part_is_done_once_by_one_of_so_many(parts, count):
     for _ in range(20):
@@ -40,17 +54,9 @@ def test_several_threads_are_at_work_at_once():
 
 
 def test_no_two_parts_share_a_place_at_once():
-    busy, clashes = set(), []
-
-    def work(part, place):
-        if place in busy:
-            clashes.append(place)
-        busy.add(place)
-        time.sleep(0.0005)
-        busy.discard(place)
-
-    share(work, 60, 4)
-    assert not clashes
+    places = Places()
+    share(places.work, 60, 4)
+    assert not places.clashes
 
 
 @pytest.mark.parametrize("bad", [0, 5, 39])
@@ -100,17 +106,9 @@ def test_writes_are_all_done_by_other_threads():
 
 
 def test_no_two_writes_share_a_place_at_once():
-    busy, clashes = set(), []
-
-    def work(part, place):
-        if place in busy:
-            clashes.append(place)
-        busy.add(place)
-        time.sleep(0.0005)
-        busy.discard(place)
-
-    write_together(tuple(Work(work, 12, count) for count in (3, 1, 2)), ())
-    assert not clashes
+    places = Places()
+    write_together(tuple(Work(places.work, 12, count) for count in (3, 1, 2)), ())
+    assert not places.clashes
 
 
 def test_an_interrupt_among_writes_is_raised_when_they_are_done():
