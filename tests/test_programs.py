@@ -13,6 +13,7 @@ import pytest
 
 import lazygrad as lg
 from lazygrad import compiler
+from lazygrad.backends import blocks
 
 
 @pytest.fixture
@@ -351,6 +352,33 @@ def test_an_interrupt_leaves_every_variable_updated_equally_often():
         assert len(counts) == 1, counts
     assert interrupted > 100
     assert step()[0] == 2 * counts.pop()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_an_interrupt_among_large_updates_waits_for_all_of_them(monkeypatch, threads):
+    monkeypatch.setattr(blocks, "LEAST_BYTES", 1 << 12)
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 1 << 13)
+    monkeypatch.setattr(blocks, "LEAST_SHARED", 1)
+    values = [lg.Value(np.zeros(n)) for n in (10, 20_000, 30_000)]
+    updates = {v: (v * 1.5 + 1) - v * 0.5 for v in values}
+    step = lg.compile((), updates=updates, backend="numpy", threads=threads)
+    random = np.random.default_rng(0)
+    step()
+    assert "write_together" in step.source
+    interrupted = 0
+    for _ in range(150):
+        try:
+            try:
+                signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-6, 2e-3))
+                for _ in range(100_000):
+                    step()
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+        except KeyboardInterrupt:
+            interrupted += 1
+        counts = {float(v) for value in values for v in np.unique(value.data)}
+        assert len(counts) == 1, counts
+    assert interrupted > 50
 
 
 @pytest.fixture(autouse=True)

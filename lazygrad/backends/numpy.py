@@ -161,19 +161,24 @@ class NumpyEmitter(StepEmitter):
         return writer, name
 
     def _kept_apart(self) -> list[Line]:
-        """Copy feeds that are live arrays of cells which kernels write where they lie."""
+        """Copy feeds that are live arrays of updated cells, if kernels are among the updates.
+
+        Only what is read among the updates is copied: all else has been read by then.
+        """
         deferred = [self.schedule.steps[index] for index in self.deferred]
         kernels = [step for step in deferred if kernel_of(step) is not None]
-        storage = self.plan.storage
-        written = {storage[number].base for step in kernels for number in step.writes}
+        if not kernels:
+            return []
         read = {number for step in kernels for number in step.reads}
-        read.update(storage[number].base for number in (*read,))
+        read.update(number for _, number in self.schedule.updates)
+        read.update(self.plan.storage[number].base for number in (*read,))
         feeds = [number for _, number in self.schedule.feeds if number in read]
+        cells = [self.names[self.schedule.cells[cell]] for cell, _ in self.schedule.updates]
         shares = self._named(np.may_share_memory, "may_share_memory") if feeds else ""
         return [
-            (f"if {shares}(f{feed}, {self.names[cell]}): f{feed} = f{feed}.copy()", None)
+            (f"if {shares}(f{feed}, {cell}): f{feed} = f{feed}.copy()", None)
             for feed in feeds
-            for cell in sorted(written)
+            for cell in cells
         ]
 
     def _write_loop(self, section: Section, loop: Loop) -> None:

@@ -157,20 +157,24 @@ def write_together(works: tuple[Work, ...], calls: Iterable[Callable[[], object]
     """
     call: Any = partial.__call__
     count = max(work.threads for work in works)
+    began: list[bool] = []
     if _pool.reach(count):
         starts = [partial(_pool.queue.put, (works, place)) for place in range(count)]
     else:
         starts = [partial(work.take, 0) for work in works]
     try:
-        deque(map(call, (*starts, *calls)), 0)
+        deque(map(call, (partial(began.append, True), *starts, *calls)), 0)
     finally:
         try:
-            for work in works:
-                work.finish()
+            _finish(works, began)
         finally:
             # An interrupt may come right before the first wait.
-            for work in works:
-                work.finish()
+            _finish(works, began)
+
+
+def _finish(works: tuple[Work, ...], began: list[bool]) -> None:
+    for work in works if began else ():
+        work.finish()
 
 
 def _after_fork() -> None:

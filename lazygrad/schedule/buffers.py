@@ -23,7 +23,7 @@ from ..errors import ShapeError
 from ..ir.op import Trait, Writes
 from ..lengths import Length, evaluate
 from ..spec import Spec, product
-from .kernel import kernel_of
+from .kernel import has_scalar_form, kernel_of
 from .steps import Note, Schedule, Step
 
 __all__ = [
@@ -191,13 +191,18 @@ def _direct_updates(schedule: Schedule, shapes: _Shapes) -> list[tuple[int, int]
 
 
 def _direct_kernels(schedule: Schedule, shapes: _Shapes) -> list[tuple[int, int]]:
-    """Find kernels that may write all their results into cells, reading them at the same places."""
+    """Find kernels that may write all their results into cells, reading them at the same places.
+
+    What has a scalar form can't fail, as integers to negative powers can.
+    """
     cell_of = {number: cell for cell, number in schedule.updates}
     uses = _Uses(schedule, feeds_apart=True)
     found = []
     for index, step in enumerate(schedule.steps):
         kernel = kernel_of(step)
         if kernel is None or not kernel.is_pointwise:
+            continue
+        if not all(has_scalar_form(s.step, schedule.specs) for s in kernel.statements):
             continue
         if any(number not in cell_of or uses.count[number] > 1 for number in step.writes):
             continue

@@ -2,6 +2,7 @@
 
 import traceback
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from lazygrad.backends.interpreter import interpret
 from lazygrad.backends.numpy import bind
 from lazygrad.schedule.buffers import plan
 from lazygrad.schedule.fuse import fuse
-from tests import test_random_graphs as random_graphs
+from tests import test_programs, test_random_graphs as random_graphs
 from tests.schedule.drawn import Drawn
 
 
@@ -312,6 +313,24 @@ def test_a_feed_that_is_the_live_array_of_what_is_updated(small):
     other(x=other_w.data[::-1].copy())
     np.testing.assert_array_equal(w.data, other_w.data)
     np.testing.assert_array_equal(v.data, other_v.data)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_updates_whatever_they_read(monkeypatch, seed):
+    make_small(monkeypatch, 40)
+    monkeypatch.setenv("LAZYGRAD_BACKEND", "numpy")
+    monkeypatch.setenv("LAZYGRAD_THREADS", "2")
+    # What is a kernel in one program may be a lone step in another, which adds in another order.
+    close = partial(np.testing.assert_allclose, rtol=1e-12)
+    monkeypatch.setattr(np.testing, "assert_array_equal", close)
+    test_programs.test_right_sides_read_old_values_whatever_they_are(seed)
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_a_failure_among_updates_leaves_all_state_as_it_was(small, monkeypatch, turn):
+    monkeypatch.setenv("LAZYGRAD_BACKEND", "numpy")
+    monkeypatch.setattr(blocks, "LEAST_BYTES", 8)
+    test_programs.test_a_failure_in_the_last_step_of_an_update_leaves_all_state_as_it_was(turn)
 
 
 @pytest.mark.parametrize("threads", [1, 3])
