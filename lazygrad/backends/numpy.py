@@ -132,7 +132,8 @@ class NumpyEmitter(StepEmitter):
             step = self.schedule.steps[index]
             if index in self.deferred:
                 continue
-            if kernel_of(step) is not None:
+            kernel = kernel_of(step)
+            if kernel is not None and kernel.product is None:
                 body += self._kernel_lines(step)
             else:
                 body += self._clocked(index, self._step_lines(step))
