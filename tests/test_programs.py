@@ -327,21 +327,14 @@ def test_updates_that_do_not_fit_are_refused(x, make, error, words):
         assert str(caught.value).count("test_programs.py:") >= 2
 
 
-def test_an_interrupt_leaves_every_variable_updated_equally_often():
-    values = [lg.Value(np.zeros(n)) for n in (1, 10, 1000, 20_000)]
-    values += [lg.Value(0), lg.Value(np.zeros((3, 3)))]
-    updates = {v: v + 1 for v in values[:4]}
-    updates[values[4]] = values[4] + 1
-    updates[values[5]] = lg.relu(values[5] + 1)
-    step = lg.compile(values[0] * 2, updates=updates)
-    random = np.random.default_rng(0)
-    step()
-    interrupted = 0
-    for _ in range(400):
+def interrupted_steps(step, values, times, longest):
+    """Run a step again and again into interrupts, and give how often all values were updated."""
+    random, interrupted = np.random.default_rng(0), 0
+    for _ in range(times):
         # The alarm may also ring while it is being turned off.
         try:
             try:
-                signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-6, 3e-4))
+                signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-6, longest))
                 for _ in range(100_000):
                     step()
             finally:
@@ -350,8 +343,20 @@ def test_an_interrupt_leaves_every_variable_updated_equally_often():
             interrupted += 1
         counts = {float(v) for value in values for v in np.unique(value.data)}
         assert len(counts) == 1, counts
-    assert interrupted > 100
-    assert step()[0] == 2 * counts.pop()
+    assert interrupted > times / 4
+    return counts.pop()
+
+
+def test_an_interrupt_leaves_every_variable_updated_equally_often():
+    values = [lg.Value(np.zeros(n)) for n in (1, 10, 1000, 20_000)]
+    values += [lg.Value(0), lg.Value(np.zeros((3, 3)))]
+    updates = {v: v + 1 for v in values[:4]}
+    updates[values[4]] = values[4] + 1
+    updates[values[5]] = lg.relu(values[5] + 1)
+    step = lg.compile(values[0] * 2, updates=updates)
+    step()
+    count = interrupted_steps(step, values, 400, 3e-4)
+    assert step()[0] == 2 * count
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -362,23 +367,9 @@ def test_an_interrupt_among_large_updates_waits_for_all_of_them(monkeypatch, thr
     values = [lg.Value(np.zeros(n)) for n in (10, 20_000, 30_000)]
     updates = {v: (v * 1.5 + 1) - v * 0.5 for v in values}
     step = lg.compile((), updates=updates, backend="numpy", threads=threads)
-    random = np.random.default_rng(0)
     step()
     assert "write_together" in step.source
-    interrupted = 0
-    for _ in range(150):
-        try:
-            try:
-                signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-6, 2e-3))
-                for _ in range(100_000):
-                    step()
-            finally:
-                signal.setitimer(signal.ITIMER_REAL, 0)
-        except KeyboardInterrupt:
-            interrupted += 1
-        counts = {float(v) for value in values for v in np.unique(value.data)}
-        assert len(counts) == 1, counts
-    assert interrupted > 50
+    interrupted_steps(step, values, 150, 2e-3)
 
 
 @pytest.fixture(autouse=True)
