@@ -241,10 +241,7 @@ class NumpyEmitter(StepEmitter):
             elif step is not None and all(read in self.arrays for read in step.reads):
                 bound.append(self._deferred_call(step, cell))
             elif step is not None:
-                self.namespace["partial"] = partial
-                self._bind(number, self.cells[cell].array)
-                written = self._written(self._call(step), step).replace("(", ", ", 1)
-                pieces.append(f"partial({written}")
+                pieces.append(self._deferred_source(step, cell))
             elif number in self.arrays:
                 # np.copyto would run bytecode, that of its dispatcher.
                 bound.append(partial(self.cells[cell].array.__setitem__, ..., self.arrays[number]))
@@ -261,6 +258,13 @@ class NumpyEmitter(StepEmitter):
             return [*lines, (f"{together}(({given}), {listed})", None)]
         lines.append((f"deque(map(call, {listed}), 0)", None))
         return lines
+
+    def _deferred_source(self, step: Step, cell: int) -> str:
+        """Write the call that updates a cell as one that is still to be made."""
+        self.namespace["partial"] = partial
+        self._bind(step.writes[0], self.cells[cell].array)
+        written = self._written(self._call(step), step).replace("(", ", ", 1)
+        return f"partial({written}"
 
     def _work(self, step: Step) -> str:
         """Write a kernel that updates cells, and what gives it to other threads."""

@@ -25,6 +25,7 @@ def make_small(monkeypatch, block_bytes):
     monkeypatch.setattr(blocks, "LEAST_SHARED", 1)
     monkeypatch.setattr(blocks, "FEWEST_SHARED", 2)
 
+
 pytestmark = pytest.mark.usefixtures("_on_numpy")
 
 

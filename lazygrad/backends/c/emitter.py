@@ -355,16 +355,19 @@ class SegmentEmitter(NumpyEmitter):
 
     def _commit_lines(self) -> list[Line]:
         """Write the updates: versions first, then all of them in one call."""
-        # What can fail must be over before.
-        before = self._segment_lines() if self.can_fail else []
+        functions = {index: self._function_of(index) for _, index in self.plan.direct}
+        # What can fail must be over before, and so must what NumPy's updates read.
+        is_split = self.can_fail or None in functions.values()
+        lines = self._segment_lines() if is_split else []
         direct = {cell for cell, _ in self.plan.direct}
-        for index in dict.fromkeys(index for _, index in self.plan.direct):
-            function = self._function_of(index)
-            assert function is not None, "what is written directly has its memory planned"
-            note = self._said(self.schedule.steps[index])
-            self.pending += self.unit.call(function, self.layouts, note, index)
-        lines = before
         left: list[str] = []
+        for index, function in functions.items():
+            step = self.schedule.steps[index]
+            if function is not None:
+                self.pending += self.unit.call(function, self.layouts, self._said(step), index)
+                continue
+            cell = next(cell for cell, own in self.plan.direct if own == index)
+            left.append(f"{self._deferred_source(step, cell)}, ")
         for cell, number in self.schedule.updates:
             lines.append((f"{self._named(self.cells[cell], 'cell')}.version += 1", None))
             if cell not in direct and not self._is_copied_in(cell, number):

@@ -206,3 +206,13 @@ def test_equal_kernels_are_written_once():
         + source.count("static PRODUCT __attribute__((noinline)) void kernel_")
         <= 4
     )
+
+
+def test_an_update_without_a_c_form_beside_lengths_that_depend_on_data():
+    x, w, v = lg.placeholder((6,), name="x"), lg.Value([5.0, 4.5, 3.0]), lg.Value([1.0, 2.0, 3.0])
+    total = x[x > 0].sum()
+    updates = {w: np.fmod(w, 2.0), v: np.fmod(v * total, 4.0)}
+    program = lg.compile(total, updates=updates, backend="c")
+    assert program(x=np.arange(-2.0, 4.0)) == 6
+    np.testing.assert_array_equal(w.data, [1.0, 0.5, 1.0])
+    np.testing.assert_array_equal(v.data, [2.0, 0.0, 2.0])
