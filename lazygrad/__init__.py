@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from . import data as data, nn as nn, optim as optim, testing as testing, train as train
     from .drawing import draw as draw
     from .ir.text import parse as parse
+    from .tracing import trace_compile as trace_compile
 else:
     __all__ = [
         "Graph",
@@ -70,6 +71,7 @@ else:
         "random",
         "scope",
         "testing",
+        "trace_compile",
         "train",
         "variable",
         *autodiff.__all__,
@@ -85,6 +87,7 @@ _LATER = {
     "optim": "optim",
     "parse": "ir.text",
     "testing": "testing",
+    "trace_compile": "tracing",
     "train": "train",
 }
 public_later("lazygrad.drawing", "draw")

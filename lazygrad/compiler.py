@@ -27,7 +27,7 @@ from .ir.value import VARIABLE, Value
 from .lengths import Length
 from .nan_search import NanReport, find_nan
 from .ops.random import counters_of
-from .passes import optimize, settle_mode, take_updates
+from .passes import Watch, optimize, settle_mode, take_updates
 from .report import Memory, explain_table, memory_of, outline_table, profile_table
 from .schedule.buffers import Plan, plan
 from .schedule.lower import lower
@@ -105,6 +105,7 @@ class Program:
         backend: str | None = None,
         threads: int | None = None,
         check: bool = False,
+        watch: Watch | None = None,
     ) -> None:
         self.name = name
         self.backend = checked_backend(backend)
@@ -120,7 +121,7 @@ class Program:
         self.graph = Graph([*graph.outputs, *(new for _, new in counting)])
         self._placeholders = self.graph.placeholders
         settled, found = take_updates(settle_mode(self.graph, self.train))
-        optimized = optimize(settled)
+        optimized = optimize(settled, watch=watch)
         count = len(nodes)
         updated = [*(old for old, _ in pairs), *found]
         lowered = lower(
@@ -129,10 +130,11 @@ class Program:
             _one_update_each(list(zip(updated, optimized.outputs[count:], strict=True))),
         )
         self.optimized = optimized
+        self.numbers = lowered.number_of
         self.schedule: Schedule = lowered.schedule
         self._fed = lowered.placeholders
         self._cells = [node.cell for node in lowered.variables if node.cell is not None]
-        self._lengths = _named_lengths(self.schedule)
+        self.lengths = _named_lengths(self.schedule)
         written = [node.cell for node in updated if node.cell is not None]
         self._twin = Twin(settled, written, self._cells) if check else None
         self._forget_plans()
@@ -208,7 +210,7 @@ class Program:
         return read, lengths
 
     def _check_lengths(self, lengths: Mapping[str, int], feeds: Mapping[str, object]) -> None:
-        unknown = self._lengths - lengths.keys()
+        unknown = self.lengths - lengths.keys()
         if unknown:
             givers = [
                 node
@@ -252,9 +254,9 @@ class Program:
         for name, length in lengths.items():
             if type(length) is not int or length < 0:
                 raise OptionError(f"planned: {name} must be a length, got {length!r}.")
-        if lengths.keys() != self._lengths:
+        if lengths.keys() != self.lengths:
             given = ", ".join(lengths) or "nothing"
-            needed = ", ".join(sorted(self._lengths)) or "none"
+            needed = ", ".join(sorted(self.lengths)) or "none"
             raise OptionError(f"planned: the lengths of this program are {needed}; given: {given}.")
         with self._lock:
             self._switch(self._executors.entry(lengths))
@@ -378,8 +380,8 @@ class Program:
     def _latest(self) -> Executable:
         if self._entry is not None:
             return self._entry.executable
-        if self._lengths:
-            names = sorted(self._lengths)
+        if self.lengths:
+            names = sorted(self.lengths)
             listed = ", ".join(f"{name}=..." for name in names)
             raise OptionError(
                 f"no lengths are known yet for {', '.join(names)}; call the program, or plan it"
@@ -402,8 +404,8 @@ class Program:
 
         For the lengths of the latest call; before any, sizes are given in terms of the lengths.
         """
-        if self._entry is None and self._lengths:
-            return outline_table(self.schedule, self.name, sorted(self._lengths))
+        if self._entry is None and self.lengths:
+            return outline_table(self.schedule, self.name, sorted(self.lengths))
         return explain_table(self._latest, self.name)
 
     def profile(self, /, repeat: int = 20, **feeds: object) -> str:

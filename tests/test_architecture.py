@@ -38,6 +38,7 @@ FLOORS = {
     "testing": 7,
     "linalg": 7,
     "drawing": 7,
+    "tracing": 7,
     "random": 7,
     "__init__": 7,
     "data": 8,

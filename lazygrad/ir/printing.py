@@ -18,7 +18,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,6 +35,7 @@ __all__ = [
     "AUTOMATIC",
     "DTYPES",
     "RESERVED",
+    "GraphPrinter",
     "literal_dtype",
     "print_graph",
     "write_attribute",
@@ -82,7 +83,7 @@ def print_graph(graph: Graph, *, full: bool = False) -> str:
     a = add(x, 1.0)
     return a
     """
-    return "\n".join(_Printer(graph, full).lines())
+    return "\n".join(GraphPrinter(graph, full).lines())
 
 
 def write_name(name: str) -> str:
@@ -138,29 +139,45 @@ def write_attribute(value: object, indent: str = "", full: bool = False) -> str:
         parts = (value.start, value.stop, value.step)
         return f"slice({', '.join(write_attribute(part) for part in parts)})"
     if hasattr(value, "outputs") and hasattr(value, "nodes"):
-        inner = _Printer(value, full, indent + "    ").lines()  # type: ignore[arg-type]
+        inner = GraphPrinter(value, full, indent + "    ").lines()  # type: ignore[arg-type]
         return "\n".join(["{", *[f"{indent}    {line}" for line in inner], indent + "}"])
     return f"<{type(value).__name__}>"
 
 
-class _Printer:
-    """The labels of one graph's nodes, and its lines."""
+class GraphPrinter:
+    """The labels of one graph's nodes, and its lines.
 
-    def __init__(self, graph: Graph, full: bool, indent: str = "") -> None:
+    *names* are labels that nodes have already, by their ids, and *taken* those that no other node
+    may get: so that a node is called the same in one graph and in what is made of it.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        full: bool = False,
+        indent: str = "",
+        names: Mapping[int, str] | None = None,
+        taken: Iterable[str] = (),
+    ) -> None:
         self.graph = graph
         self.full = full
         self.indent = indent
         self.arguments = {id(node) for node in graph.inputs}
         self.order = [*graph.inputs, *[n for n in graph.nodes if id(n) not in self.arguments]]
         self.inline = self._inlined()
-        self.labels = self._labels()
+        self.labels = self._labels(names or {}, set(taken))
 
     def lines(self) -> Iterator[str]:
+        """Give every line."""
         for node in self.order:
             if id(node) not in self.inline:
-                yield self._statement(node)
+                yield self.statement(node)
+        yield self.results()
+
+    def results(self) -> str:
+        """Give the last line."""
         results = ", ".join(self._operand(node, None, ()) for node in self.graph.outputs)
-        yield f"return {results}".rstrip()
+        return f"return {results}".rstrip()
 
     def _inlined(self) -> set[int]:
         """Find the numbers that are used once, and the first item node of each result."""
@@ -181,14 +198,13 @@ class _Printer:
                 found.add(id(node))
         return found
 
-    def _labels(self) -> dict[int, str]:
-        labels: dict[int, str] = {}
+    def _labels(self, names: Mapping[int, str], used: set[str]) -> dict[int, str]:
+        labels = {id(node): names[id(node)] for node in self.order if id(node) in names}
         taken = {node.name for node in self.order if node.name is not None}
-        used: set[str] = set()
         counts: dict[str, int] = {}
         for node in self.order:
             name = node.name
-            if name is None:
+            if name is None or id(node) in labels:
                 continue
             while name in used:
                 counts[name] = counts.get(name, 1) + 1
@@ -197,13 +213,14 @@ class _Printer:
             used.add(name)
             automatic = AUTOMATIC.fullmatch(name) and not _is_declared(node)
             labels[id(node)] = _quoted(name) if automatic else write_name(name)
-        names = (name for name in _automatic_names() if name not in used)
+        free = (name for name in _automatic_names() if name not in used)
         for node in self.order:
             if id(node) not in labels and id(node) not in self.inline:
-                labels[id(node)] = next(names)
+                labels[id(node)] = next(free)
         return labels
 
-    def _statement(self, node: Value) -> str:
+    def statement(self, node: Value) -> str:
+        """Give the line of a node that has one: numbers that one node uses don't."""
         label = self.labels[id(node)]
         body = f"{label}: " if _is_declared(node) else f"{label} = "
         if id(node) in self.arguments:

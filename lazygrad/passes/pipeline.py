@@ -23,24 +23,27 @@ __all__ = [
     "FAST_PASSES",
     "PASSES",
     "Pass",
+    "Watch",
     "optimize",
     "pipeline",
 ]
 
 Watch: TypeAlias = "Callable[[Pass, Graph, Graph], None]"
+"""Is called after each pass, with the graph before and after it."""
 
 
 @dataclass(frozen=True)
 class Pass:
     """A named step of the recipe; `exact` says that every value keeps its bits.
 
-    The passes named in `after` must have run before it.
+    The passes named in `after` must have run before it; `doc` says in a sentence what it does.
     """
 
     name: str
     apply: Callable[[Graph], Graph]
     exact: bool = True
     after: tuple[str, ...] = ()
+    doc: str = ""
 
 
 def pipeline(*passes: Pass) -> tuple[Pass, ...]:
@@ -62,27 +65,79 @@ def pipeline(*passes: Pass) -> tuple[Pass, ...]:
 _exact, _stable, _fast = Table(EXACT), Table((*STABLE, *EXACT)), Table((*FAST, *STABLE, *EXACT))
 
 _PREPARED = (
-    Pass("broadcast", drop_broadcasts),
-    Pass("fold", fold_constants, after=("broadcast",)),
-    Pass("merge", merge_equal_nodes, after=("fold",)),
-    Pass("merge loops", merge_loops, after=("merge",)),
-    Pass("prune loops", prune_loops, after=("merge loops",)),
+    Pass(
+        "broadcast",
+        drop_broadcasts,
+        doc="Operations that broadcast their operands get them as they were before.",
+    ),
+    Pass(
+        "fold",
+        fold_constants,
+        after=("broadcast",),
+        doc="What is computed from constants alone becomes a constant.",
+    ),
+    Pass("merge", merge_equal_nodes, after=("fold",), doc="Of equal nodes one is kept."),
+    Pass(
+        "merge loops",
+        merge_loops,
+        after=("merge",),
+        doc="Loops over the same operands that run the same steps become one.",
+    ),
+    Pass(
+        "prune loops",
+        prune_loops,
+        after=("merge loops",),
+        doc="Loops lose the results and operands that nobody reads.",
+    ),
     # Equal operands are one node by now, which patterns rely on.
-    Pass("rewrite exactly", _exact.apply, after=("merge",)),
-    Pass("rewrite stably", _stable.apply, exact=False, after=("rewrite exactly",)),
+    Pass(
+        "rewrite exactly",
+        _exact.apply,
+        after=("merge",),
+        doc="Formulas become cheaper ones that give the same bits.",
+    ),
+    Pass(
+        "rewrite stably",
+        _stable.apply,
+        exact=False,
+        after=("rewrite exactly",),
+        doc="Formulas become cheaper ones that are at least as accurate.",
+    ),
 )
 _FINISHED = (
     # Patterns of products are looked for before.
-    Pass("turn products", turn_products, exact=False, after=("rewrite stably",)),
-    Pass("materialize", materialize_constants, after=("broadcast", "rewrite exactly")),
+    Pass(
+        "turn products",
+        turn_products,
+        exact=False,
+        after=("rewrite stably",),
+        doc="Of a transposed product the operands are transposed, which costs nothing.",
+    ),
+    Pass(
+        "materialize",
+        materialize_constants,
+        after=("broadcast", "rewrite exactly"),
+        doc="Small broadcast constants are laid out in memory where a kernel needs them so.",
+    ),
     # Rewriting, turning and folding make equal nodes.
-    Pass("merge again", merge_equal_nodes, after=("materialize",)),
+    Pass(
+        "merge again",
+        merge_equal_nodes,
+        after=("materialize",),
+        doc="Of the equal nodes that were made on the way one is kept.",
+    ),
 )
 PASSES = pipeline(*_PREPARED, *_FINISHED)
 EXACT_PASSES = tuple(step for step in PASSES if step.exact)
 FAST_PASSES = pipeline(
     *_PREPARED,
-    Pass("rewrite fast", _fast.apply, exact=False, after=("rewrite stably",)),
+    Pass(
+        "rewrite fast",
+        _fast.apply,
+        exact=False,
+        after=("rewrite stably",),
+        doc="Formulas become cheaper ones, whose rounding or treatment of NaN may differ.",
+    ),
     *_FINISHED,
 )
 

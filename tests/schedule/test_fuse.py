@@ -53,7 +53,7 @@ def test_fused_random_graphs_give_the_same(seed):
     feeds["z"] = rng.standard_normal((4, 4))
     needed = [name for name, _ in program.schedule.feeds]
     feeds = {name: feeds[name] for name in needed}
-    lengths = dict.fromkeys(program._lengths, rows)
+    lengths = dict.fromkeys(program.lengths, rows)
     before = [cell.array.copy() for cell in program._cells]
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore", RuntimeWarning)
@@ -73,7 +73,7 @@ def test_every_value_is_made_once_and_before_it_is_read():
     for seed in range(30):
         drawn = Drawn(seed, count=60)
         program = lg.compile(drawn.nodes(3), backend="numpy")
-        lengths = dict.fromkeys(program._lengths, 5)
+        lengths = dict.fromkeys(program.lengths, 5)
         schedule = fused(program, **lengths)
         leaves = [number for _, number in schedule.feeds] + list(schedule.cells)
         made = {*leaves, *(n for n, _ in schedule.constants), *(n for n, _ in schedule.lengths)}

@@ -1,0 +1,172 @@
+"""``trace_compile``: what compiling does to a program, stage by stage.
+
+Compiles, keeps what each stage gives, and hands it to ``viz``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from .compiler import Outputs, Program, Updates
+from .errors import OptionError
+from .ir.describe import worded
+from .ir.graph import Graph
+from .passes import Pass, settle_mode, take_updates
+from .report import memory_of
+from .viz.changes import Listing
+from .viz.stages import (
+    Stage,
+    graph_stage,
+    kernel_stage,
+    memory_stage,
+    schedule_stage,
+    source_stage,
+)
+from .viz.trace import Trace
+
+__all__ = ["trace_compile"]
+
+
+@worded
+def trace_compile(
+    outputs: Outputs,
+    *,
+    updates: Updates = (),
+    train: bool | None = None,
+    name: str | None = None,
+    backend: str | None = None,
+    lengths: Mapping[str, int] | None = None,
+) -> Trace:
+    """Compile nodes, and keep every stage: graphs, steps, kernels, memory, source.
+
+    The result is a text to print, shows itself in a notebook, and is saved as one page to open in
+    a browser: ``trace_compile(loss).save("loss.html")``.
+
+    Parameters
+    ----------
+    outputs, updates, train, name, backend
+        As in `compile`. With ``"c"`` there are kernels and C; ``"auto"`` begins on NumPy, and so
+        does its trace.
+    lengths
+        The named lengths, such as ``{"batch": 32}``. Without them a program over named lengths
+        has no memory and no source yet, and its trace ends with the schedule.
+
+    Raises
+    ------
+    OptionError
+        For what `compile` refuses, and for lengths that the program doesn't have or that are
+        missing.
+
+    Examples
+    --------
+    >>> x = placeholder((3,), name="x")
+    >>> trace = lg.trace_compile((x * x + x * x).sum(), backend="numpy")
+    >>> [stage.name for stage in trace.stages if stage.has_changed]
+    ['written', 'merge', 'schedule', 'memory', 'Python']
+    >>> print(trace.stages[3].text)
+      x: float64[3]
+      a = multiply(x, x)
+    - b = multiply(x, x)
+    ~ c = add(a, a)
+      d = sum(c, axes=(0,), keepdims=False)
+      return d
+    """
+    passed: list[tuple[Pass, Graph]] = []
+    program = Program(
+        outputs,
+        updates,
+        train,
+        name,
+        backend,
+        watch=lambda step, before, after: passed.append((step, after)),
+    )
+    listing, stages = _first_stages(program)
+    for step, graph in passed:
+        listing = Listing(graph, listing)
+        stages.append(graph_stage(step.name, step.doc, listing))
+    names = {
+        number: listing.labels[id(node)]
+        for node in listing.graph.nodes
+        if id(node) in listing.labels and (number := program.numbers.get(id(node))) is not None
+    }
+    stages += _planned_stages(program, names, lengths)
+    return Trace(_title(program), tuple(stages), program)
+
+
+def _first_stages(program: Program) -> tuple[Listing, list[Stage]]:
+    graph = program.graph
+    count = len(program.schedule.sections[0].outputs)
+    results = Graph(graph.outputs[:count])
+    said = "The nodes below the results, as they were written."
+    listing = Listing(results)
+    stages = [graph_stage("written", said, listing)]
+    if len(results) < len(graph):
+        listing = Listing(graph, listing)
+        said = "Updates of variables join it, with the gradients that they are made of."
+        stages.append(graph_stage("updates", said, listing))
+    settled, _ = take_updates(settle_mode(graph, program.train))
+    if settled is not graph:
+        listing = Listing(settled, listing)
+        mode = "training" if program.train else "evaluation"
+        said = f"The branches of {mode} are taken, and updates within the graph become results."
+        stages.append(graph_stage("mode", said, listing))
+    return listing, stages
+
+
+def _planned_stages(
+    program: Program, names: Mapping[int, str], lengths: Mapping[str, int] | None
+) -> list[Stage]:
+    """Give the stages from the schedule on; those that need lengths only where they are known."""
+    schedule = program.schedule
+    if lengths is not None and not isinstance(lengths, Mapping):
+        raise OptionError(f"lengths must be a dict of numbers by name, got {lengths!r:.60}.")
+    if lengths is None and program.lengths:
+        listed = ", ".join(f"{name!r}: ..." for name in sorted(program.lengths))
+        stage = schedule_stage(schedule, names, None)
+        return [
+            stage,
+            Stage(
+                "memory",
+                f"Where values lie follows from their lengths: give lengths={{{listed}}}.",
+                "values",
+                None,
+                0,
+                (),
+            ),
+        ]
+    executable = program.planned(**(lengths or {}))
+    found = executable.schedule
+    plan = executable.plan
+    stages = [schedule_stage(schedule, names, None if found is not schedule else plan)]
+    if found is not schedule:
+        stages.append(kernel_stage(schedule, found, names, plan))
+    held = memory_of(executable)
+    beside = {
+        "variables": held.variables,
+        "constants": held.constants,
+        "results": held.outputs,
+    }
+    said = ", ".join(f"{count:,} bytes of {what}" for what, count in beside.items() if count)
+    stages.append(memory_stage(found, names, plan, f"Beside it there are {said}." if said else ""))
+    python, _, native = executable.source.partition("/*")
+    stages.append(source_stage("Python", _python_said(program, bool(native)), python.rstrip()))
+    if native:
+        said = "Kernels, products and moves as one unit of C, with every length a number."
+        stages.append(source_stage("C", said, "/*" + native))
+    return stages
+
+
+def _python_said(program: Program, has_c: bool) -> str:
+    if has_c:
+        return "What drives the machine code below: as few calls as there can be."
+    if program.backend == "auto":
+        return 'What runs at first. After many calls C takes over: backend="c" shows that.'
+    return "What runs: NumPy called step by step, with everything decided beforehand."
+
+
+def _title(program: Program) -> str:
+    if program.name is not None:
+        return f"{program.name}, compiled"
+    names = [node.name for node in program.graph.outputs if node.name is not None]
+    named = ", ".join(dict.fromkeys(names))
+    return f"{named}, compiled" if named else "A program, compiled"
