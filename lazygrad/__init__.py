@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from . import data as data, nn as nn, optim as optim, testing as testing, train as train
     from .drawing import draw as draw
     from .ir.text import parse as parse
-    from .tracing import trace_compile as trace_compile
+    from .tracing import explain_gradient as explain_gradient, trace_compile as trace_compile
 else:
     __all__ = [
         "Graph",
@@ -62,6 +62,7 @@ else:
         "constant",
         "data",
         "draw",
+        "explain_gradient",
         "linalg",
         "nn",
         "no_grad",
@@ -83,6 +84,7 @@ else:
 _LATER = {
     "data": "data",
     "draw": "drawing",
+    "explain_gradient": "tracing",
     "nn": "nn",
     "optim": "optim",
     "parse": "ir.text",

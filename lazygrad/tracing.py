@@ -1,19 +1,23 @@
-"""``trace_compile``: what compiling does to a program, stage by stage.
+"""What the library does, to look at: ``trace_compile`` and ``explain_gradient``.
 
-Compiles, keeps what each stage gives, and hands it to ``viz``.
+Compiles or differentiates, keeps what comes about on the way, and hands it to ``viz``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from .autodiff.derivatives import differentiable, filled, grad
+from .autodiff.reverse import active_nodes, pull_back
 from .compiler import Outputs, Program, Updates
 from .errors import OptionError
 from .ir.describe import worded
-from .ir.graph import Graph
-from .passes import Pass, settle_mode, take_updates
+from .ir.graph import Graph, ancestors
+from .ir.value import Value
+from .passes import EXACT_PASSES, Pass, optimize, settle_mode, take_updates
 from .report import memory_of
 from .viz.changes import Listing
+from .viz.gradient import Explanation, explained
 from .viz.stages import (
     Stage,
     graph_stage,
@@ -24,7 +28,7 @@ from .viz.stages import (
 )
 from .viz.trace import Trace
 
-__all__ = ["trace_compile"]
+__all__ = ["explain_gradient", "trace_compile"]
 
 
 @worded
@@ -170,3 +174,58 @@ def _title(program: Program) -> str:
     names = [node.name for node in program.graph.outputs if node.name is not None]
     named = ", ".join(dict.fromkeys(names))
     return f"{named}, compiled" if named else "A program, compiled"
+
+
+# Folding would hide where a number comes from.
+_LIGHT = tuple(
+    step for step in EXACT_PASSES if step.name in ("broadcast", "merge", "rewrite exactly")
+)
+
+
+@worded
+def explain_gradient(loss: Value, wrt: Value, *, simplify: bool = True) -> Explanation:
+    """Write the derivative of *loss* by *wrt* as formulas, with where each term comes from.
+
+    ``str`` is Python to read, ``.latex`` is LaTeX, and ``.equations`` are records. Nodes have the
+    users' names where they have some. What flows back to a node ``v`` is called ``d_v``; a term is
+    followed by the forward operations whose rules made it, and the users' lines.
+
+    Parameters
+    ----------
+    loss, wrt
+        The two nodes. Of a *loss* with axes it is the derivative of its sum.
+    simplify
+        Whether what changes no bit is done first: factors of 1 fall away, equal parts are one.
+        Otherwise it is the derivative as it is built.
+
+    Raises
+    ------
+    DisconnectedError
+        If *loss* doesn't depend on *wrt* through differentiable operations.
+
+    Examples
+    --------
+    >>> x, y = placeholder((10, 3), name="x"), placeholder((10,), name="y")
+    >>> w = Value([0.0, 0.0, 0.0], name="w")
+    >>> print(lg.explain_gradient(((x @ w - y) ** 2).sum(), w).whole.text)
+    d loss/d w = x.T @ (2 * (x @ w - y))
+    """
+    for node, what in ((loss, "loss"), (wrt, "wrt")):
+        if not isinstance(node, Value):
+            raise OptionError(f"{what} must be a node, got {type(node).__name__}.")
+        differentiable(node)
+    grad(loss, wrt)
+    nodes = ancestors([loss])
+    active = active_nodes(nodes, [wrt])
+    inner = [n for n in nodes if id(n) in active and not n.several]
+    seed = filled(loss.spec, 1.0)
+    found = pull_back([loss], [seed], inner)
+    pairs = [(node, g) for node, g in zip(inner, found, strict=True) if g is not None]
+    forward = [node for node in nodes if not node.several]
+    graph = Graph([*forward, *(g for _, g in pairs)])
+    if simplify:
+        graph = optimize(graph, _LIGHT)
+    results = iter(graph.outputs)
+    now = {id(node): next(results) for node in forward}
+    cotangents = {id(node): next(results) for node, _ in pairs}
+    return explained(loss, wrt, now, cotangents)

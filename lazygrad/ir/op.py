@@ -31,6 +31,7 @@ __all__ = [
     "Call",
     "In",
     "JointRule",
+    "Notation",
     "Op",
     "Operand",
     "Part",
@@ -127,6 +128,22 @@ class Call:
 _OUT_BY_NAME = (np.maximum, np.minimum)
 
 
+@dataclass(frozen=True, slots=True)
+class Notation:
+    """How an operation is written in formulas: as Python, and as LaTeX.
+
+    ``{x}``, ``{y}`` are its operands. ``{x:3}`` puts one in parentheses unless it binds as tightly
+    as that: 1 comparisons, 2 sums, 3 products, 4 signs, and in LaTeX matrix products, 5 powers and
+    LaTeX's fractions, 6 what stands alone. The whole binds as `binds` says, in LaTeX as
+    `latex_binds` where that is another. ``{times}`` in LaTeX is what stands between factors.
+    """
+
+    text: str
+    latex: str
+    binds: int = 6
+    latex_binds: int | None = None
+
+
 Part: TypeAlias = "tuple[str, tuple[int, ...], Attrs]"
 """An operation's name, operands and attributes. Operands are counted: the whole's, then parts."""
 
@@ -174,6 +191,8 @@ class Op:
     """What a reduction starts from, in C; ``{lowest}`` and ``{highest}`` are bounds of its type."""
     parts: Callable[..., tuple[Part, ...]] | None = None
     """``(**attrs)``: the operation in simpler ones, for what fuses them; the last is the result."""
+    notation: Notation | Callable[..., Notation | None] | None = None
+    """How it is written in formulas, or ``(*specs, **attrs)`` that says so; None is ``name(x)``."""
     array_api: str | None = None
     """The name under which array-API libraries have it; None needs a lowering of its own."""
     domain: tuple[tuple[float, float], ...] = ()
@@ -186,6 +205,12 @@ class Op:
 
     def __reduce__(self) -> tuple[Callable[[str], Op], tuple[str]]:
         return lookup, (self.name,)
+
+    def written(self, specs: tuple[Spec, ...], attrs: Attrs) -> Notation | None:
+        """Say how the operation is written in formulas, where it has a way of its own."""
+        if self.notation is None or isinstance(self.notation, Notation):
+            return self.notation
+        return self.notation(*specs, **attrs)
 
     def bound_call(self, specs: tuple[Spec, ...], spec: Spec, attrs: Attrs) -> Call:
         """Give the kernel as a call with its attributes already in place."""

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from ..ir.op import Array, Operand, public
+from ..ir.op import Array, Notation, Operand, public
 from ..ir.value import Value, as_value
 from ..spec import DType
 from .arithmetic import astype, negative
@@ -40,6 +40,7 @@ sigmoid = elementwise(
     reusable=(0,),
     cost=14,
     c="sigmoid_{t}({x})",
+    notation=Notation("sigmoid({x})", r"\sigma\left({x}\right)"),
     doc="1 / (1 + exp(-x)), elementwise; accurate to a few ulp however large x is.",
 )
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..ir.op import OUT, Array, Attrs, Call, In, Operand, Trait, call, implements, public
+from ..ir.op import OUT, Array, Attrs, Call, In, Notation, Operand, Trait, call, implements, public
 from ..ir.value import CONSTANT, LENGTH, Value, apply, as_value, constant, literal, weak_operands
 from ..spec import DType, DTypeLike, Spec, as_dtype, cotangent_dtype
 from .forms import NodeFunction, elementwise
@@ -113,6 +113,7 @@ add = elementwise(
     diff=(lambda t, z, x, y: t, lambda t, z, x, y: t),
     traits=(*COMMUTATIVE, Trait.LINEAR),
     c="{x} + {y}",
+    notation=Notation("{x:2} + {y:3}", "{x:2} + {y:3}", 2),
     doc="Sum of two values, elementwise.",
 )
 subtract = elementwise(
@@ -121,6 +122,7 @@ subtract = elementwise(
     diff=(lambda t, z, x, y: t, lambda t, z, x, y: -t),
     traits=(Trait.LINEAR,),
     c="{x} - {y}",
+    notation=Notation("{x:2} - {y:3}", "{x:2} - {y:3}", 2),
     doc="Difference of two values, elementwise.",
 )
 multiply = elementwise(
@@ -129,6 +131,7 @@ multiply = elementwise(
     diff=(lambda t, z, x, y: t * y, lambda t, z, x, y: t * x),
     traits=COMMUTATIVE,
     c="{x} * {y}",
+    notation=Notation("{x:3} * {y:4}", "{x:3} {times} {y:3}", 3),
     doc="Product of two values, elementwise.",
 )
 divide = elementwise(
@@ -138,6 +141,7 @@ divide = elementwise(
     c="{x} / {y}",
     cost=4,
     domain=((-3.0, 3.0), (0.5, 3.0)),
+    notation=Notation("{x:3} / {y:4}", r"\frac{x}{y}", 3, 5),
     doc="Quotient of two values, elementwise; of integers too a float.",
 )
 negative = elementwise(
@@ -146,6 +150,7 @@ negative = elementwise(
     diff=lambda t, y, x: -t,
     traits=(Trait.LINEAR, Trait.INVOLUTION),
     c="-{x}",
+    notation=Notation("-{x:4}", "-{x:3}", 4, 2),
     doc="The value with its sign changed, elementwise.",
 )
 positive = elementwise(
@@ -161,6 +166,7 @@ square = elementwise(
     np.square,
     diff=lambda t, y, x: 2 * t * x,
     c="{x} * {x}",
+    notation=Notation("{x:6} ** 2", "{x:6}^2", 5),
     doc="The value times itself, elementwise.",
 )
 reciprocal = elementwise(
@@ -170,6 +176,7 @@ reciprocal = elementwise(
     c="1 / {x}",
     cost=4,
     domain=(0.5, 3.0),
+    notation=Notation("1 / {x:4}", r"\frac{1}{x}", 3, 5),
     doc="One over the value, elementwise.",
 )
 
@@ -202,6 +209,7 @@ _power = elementwise(
     cost=20,
     domain=((0.3, 2.5), (-2.0, 2.0)),
     c="power_{t}({x}, {y})",
+    notation=Notation("{x:6} ** {y:4}", "{x:6}^{y}", 5),
     doc="x to the power y, elementwise.",
 )
 
@@ -251,6 +259,7 @@ maximum = elementwise(
     diff=_extremum_rules(">"),
     traits=COMMUTATIVE,
     c="{x} > {y} || {x} != {x} ? {x} : {y}",
+    notation=Notation("maximum({x}, {y})", r"\max\left({x}, {y}\right)"),
     doc="The larger of two values, elementwise; NaN where either is.",
 )
 minimum = elementwise(
@@ -259,6 +268,7 @@ minimum = elementwise(
     diff=_extremum_rules("<"),
     traits=COMMUTATIVE,
     c="{x} < {y} || {x} != {x} ? {x} : {y}",
+    notation=Notation("minimum({x}, {y})", r"\min\left({x}, {y}\right)"),
     doc="The smaller of two values, elementwise; NaN where either is.",
 )
 
@@ -296,6 +306,7 @@ absolute = elementwise(
     diff=lambda t, y, x: t * sign(x),
     traits=(Trait.IDEMPOTENT,),
     c="absolute_{t}({x})",
+    notation=Notation("abs({x})", r"\left|{x}\right|"),
     doc="The distance from zero, elementwise; its derivative at 0 is 0.",
 )
 fabs = elementwise(

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from ..ir.op import FUNCTIONS, NUMPY_FUNCTIONS, Array, Operand, Trait, implements
+from ..ir.op import FUNCTIONS, NUMPY_FUNCTIONS, Array, Notation, Operand, Trait, implements
 from ..ir.value import Value, as_value, constant, literal
 from .activations import sigmoid
 from .arithmetic import absolute, astype, over_reals, power, where
@@ -60,6 +60,7 @@ exp = elementwise(
     diff=lambda t, y, x: t * y,
     cost=10,
     c="exp_{t}({x})",
+    notation=Notation("exp({x})", "e^{x}", 6, 5),
     doc="The exponential, elementwise.",
 )
 exp2 = elementwise(
@@ -126,6 +127,7 @@ sqrt = elementwise(
     cost=4,
     domain=_POSITIVE,
     c="sqrt_{t}({x})",
+    notation=Notation("sqrt({x})", r"\sqrt{x}"),
     doc="The square root, elementwise.",
 )
 cbrt = elementwise(

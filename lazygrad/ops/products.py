@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import DTypeError, GraphError, OptionError, ShapeError
 from ..ir.describe import located
-from ..ir.op import OUT, Array, Attrs, Call, In, Operand, implements, public
+from ..ir.op import OUT, Array, Attrs, Call, In, Notation, Operand, implements, public
 from ..ir.value import Value, as_value
 from ..lengths import Dim, collecting, same
 from ..spec import Spec, broadcast_shapes, format_shape, normalize_axes, normalize_axis, product
@@ -101,6 +101,7 @@ _matmul: NodeFunction = bilinear(
     batch=_batched_matmul,
     call=_matmul_call,
     cost=lambda out, a, b: 2 * product(out.shape) * a.shape[-1],
+    notation=Notation("{x:3} @ {y:4}", r"{x:4} \, {y:4}", 3, 4),
     array_api="matmul",
     doc="The matrix product over the last two axes.",
 )

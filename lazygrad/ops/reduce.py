@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 
 from ..errors import ShapeError
-from ..ir.op import OUT, Array, Attrs, Call, In, Operand, Trait, implements, public
+from ..ir.op import OUT, Array, Attrs, Call, In, Notation, Operand, Trait, implements, public
 from ..ir.value import Value, as_value, no_grad
 from ..spec import (
     DType,
@@ -125,6 +125,14 @@ def _sum_call(specs: tuple[Spec, ...], spec: Spec, attrs: Attrs) -> Call:
     return Call(np.dot, (ones, In(0), OUT) if axes == (0,) else (In(0), ones, OUT))
 
 
+def _sum_notation(x: Spec, *, axes: tuple[int, ...], keepdims: bool) -> Notation:
+    is_whole = len(axes) == len(x.shape) and not keepdims
+    options = "" if is_whole else f", axis={axes[0] if len(axes) == 1 else axes}"
+    options += ", keepdims=True" if keepdims else ""
+    below = "" if is_whole else f"_{{{','.join(map(str, axes))}}}"
+    return Notation(f"sum({{x}}{options})", rf"\sum{below} {{x:3}}", 6, 2)
+
+
 sum_over: NodeFunction = linear(
     "sum",
     _sum,
@@ -141,6 +149,7 @@ sum_over: NodeFunction = linear(
     c="{x} + {y}",
     start="0",
     cost=lambda out, x, **attrs: product(x.shape),
+    notation=_sum_notation,
     array_api="sum",
     variants=_VARIANTS,
     doc="The sum along axes.",

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ..errors import OptionError, ShapeError
-from ..ir.op import Array, Attrs, Call, In, Operand, Trait, Writes, implements, public
+from ..ir.op import Array, Attrs, Call, In, Notation, Operand, Trait, Writes, implements, public
 from ..ir.value import Value, as_value
 from ..lengths import Dim, maximum, minimum, same
 from ..spec import (
@@ -74,6 +74,14 @@ _reshape: NodeFunction = linear(
     doc="The same elements, in row-major order, under another shape.",
 )
 
+
+def _transposed(x: Spec, *, axes: tuple[int, ...]) -> Notation | None:
+    count = len(axes)
+    if axes != (*range(count - 2), count - 1, count - 2):
+        return None
+    return Notation("{x:6}.T" if count == 2 else "{x:6}.mT", r"{x:6}^{\top}", 6, 5)
+
+
 _permute: NodeFunction = linear(
     "permute",
     lambda x, *, axes: x.transpose(axes),
@@ -82,6 +90,7 @@ _permute: NodeFunction = linear(
     batch=lambda flags, x, *, axes: _permute(x, axes=(0, *(axis + 1 for axis in axes))),
     writes=Writes.VIEW,
     traits=(Trait.MOVES_MASK,),
+    notation=_transposed,
     array_api="permute_dims",
     doc="The axes in another order.",
 )
