@@ -5,7 +5,7 @@ Compiles or differentiates, keeps what comes about on the way, and hands it to `
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from .autodiff.derivatives import differentiable, filled, grad
 from .autodiff.reverse import active_nodes, pull_back
@@ -13,11 +13,14 @@ from .compiler import Outputs, Program, Updates
 from .errors import OptionError
 from .ir.describe import worded
 from .ir.graph import Graph, ancestors
+from .ir.op import Trait, Writes
 from .ir.value import Value
 from .passes import EXACT_PASSES, Pass, optimize, settle_mode, take_updates
+from .passes.fold import folded
 from .report import memory_of
 from .viz.changes import Listing
-from .viz.gradient import Explanation, explained
+from .viz.explanation import Explanation
+from .viz.gradient import Flow, explained
 from .viz.stages import (
     Stage,
     graph_stage,
@@ -176,9 +179,17 @@ def _title(program: Program) -> str:
     return f"{named}, compiled" if named else "A program, compiled"
 
 
-# Folding would hide where a number comes from.
-_LIGHT = tuple(
-    step for step in EXACT_PASSES if step.name in ("broadcast", "merge", "rewrite exactly")
+def _fold_views(graph: Graph) -> Graph:
+    """Fold constants that are only seen otherwise: more would hide where numbers come from."""
+    return graph.rebuild(lambda node: folded(node) if node.op.writes is Writes.VIEW else node)
+
+
+_EXACT = {step.name: step for step in EXACT_PASSES}
+_LIGHT = (
+    _EXACT["broadcast"],
+    Pass("fold views", _fold_views),
+    _EXACT["merge"],
+    _EXACT["rewrite exactly"],
 )
 
 
@@ -217,15 +228,51 @@ def explain_gradient(loss: Value, wrt: Value, *, simplify: bool = True) -> Expla
     grad(loss, wrt)
     nodes = ancestors([loss])
     active = active_nodes(nodes, [wrt])
-    inner = [n for n in nodes if id(n) in active and not n.several]
-    seed = filled(loss.spec, 1.0)
-    found = pull_back([loss], [seed], inner)
-    pairs = [(node, g) for node, g in zip(inner, found, strict=True) if g is not None]
+    inner = [node for node in nodes if id(node) in active and not node.several]
+    found = pull_back([loss], [filled(loss.spec, 1.0)], inner)
+    built = {id(n): (n, g) for n, g in zip(inner, found, strict=True) if g is not None}
+    terms = {key: _terms(node, g) for key, (node, g) in built.items()}
     forward = [node for node in nodes if not node.several]
-    graph = Graph([*forward, *(g for _, g in pairs)])
+    totals = [g for _, g in built.values()]
+    graph = Graph([*forward, *totals, *(term for each in terms.values() for term in each)])
     if simplify:
         graph = optimize(graph, _LIGHT)
     results = iter(graph.outputs)
     now = {id(node): next(results) for node in forward}
-    cotangents = {id(node): next(results) for node, _ in pairs}
-    return explained(loss, wrt, now, cotangents)
+    sums = {key: next(results) for key in built}
+    origins = _origins(nodes, built, terms)
+    flows = [
+        Flow(node, sums[key], tuple((next(results), origin) for origin in origins[key]))
+        for key, (node, _) in built.items()
+    ]
+    return explained(loss, wrt, now, flows)
+
+
+def _terms(node: Value, total: Value) -> list[Value]:
+    """Give what was added up because several operations read a forward node."""
+    found, stack = [], [total]
+    while stack:
+        each = stack.pop()
+        # Nothing else of what belongs to a node is made before its rule is applied.
+        if each.origin is node and {Trait.COMMUTATIVE, Trait.LINEAR} <= each.op.traits:
+            stack += reversed(each.operands)
+        else:
+            found.append(each)
+    return found
+
+
+def _origins(
+    nodes: Sequence[Value],
+    built: Mapping[int, tuple[Value, Value]],
+    terms: Mapping[int, list[Value]],
+) -> dict[int, list[Value | None]]:
+    """Give the forward node that each term comes from: whose rule made it, or handed it on."""
+    handed: dict[tuple[int, int], Value] = {}
+    for reader in nodes:
+        if id(reader) in built:
+            for operand in reader.operands:
+                handed[id(operand), id(built[id(reader)][1])] = reader
+    return {
+        key: [handed.get((key, id(term)), term.origin) for term in each]
+        for key, each in terms.items()
+    }
