@@ -14,7 +14,7 @@ from ..schedule.steps import Schedule
 from .changes import ADDED, CHANGED, KEPT, REMOVED, Line, Listing, compared
 from .difference import MOST_DRAWN, picture_of
 from .memory import live_bytes, memory_chart, size_text, slots_of
-from .steps import StepWriter
+from .step_lines import StepWriter
 
 __all__ = [
     "MARKS",
