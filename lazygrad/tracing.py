@@ -125,7 +125,10 @@ def _planned_stages(
 ) -> list[Stage]:
     """Give the stages from the schedule on; those that need lengths only where they are known."""
     schedule = program.schedule
-    if lengths is not None and not isinstance(lengths, Mapping):
+    is_known = lengths is None or (
+        isinstance(lengths, Mapping) and all(isinstance(key, str) for key in lengths)
+    )
+    if not is_known:
         raise OptionError(f"lengths must be a dict of numbers by name, got {lengths!r:.60}.")
     if lengths is None and program.lengths:
         listed = ", ".join(f"{name!r}: ..." for name in sorted(program.lengths))
@@ -238,7 +241,7 @@ def explain_gradient(loss: Value, wrt: Value, *, simplify: bool = True) -> Expla
     if simplify:
         graph = optimize(graph, _LIGHT)
     results = iter(graph.outputs)
-    now = {id(node): next(results) for node in forward}
+    now = [(node, next(results)) for node in forward]
     sums = {key: next(results) for key in built}
     origins = _origins(nodes, built, terms)
     flows = [

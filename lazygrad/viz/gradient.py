@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ..ir.graph import Graph
+from ..ir.graph import Graph, ancestors
 from ..ir.op import Writes
 from ..ir.value import CONSTANT, LENGTH, Value
 from .explanation import Equation, Explanation, Term
@@ -37,11 +37,11 @@ class Flow:
 
 
 def explained(
-    loss: Value, wrt: Value, now: Mapping[int, Value], flows: Sequence[Flow]
+    loss: Value, wrt: Value, now: Sequence[tuple[Value, Value]], flows: Sequence[Flow]
 ) -> Explanation:
     """Write the derivative of *loss* by *wrt*.
 
-    *now* gives what each forward node has become, by the id of the node as the user wrote it.
+    *now* pairs the forward nodes, as they were written, with what they have become.
     """
     return _Writing(loss, wrt, now, flows).explanation()
 
@@ -50,24 +50,33 @@ class _Writing:
     """Chooses which nodes get a name, and writes an equation for each of them."""
 
     def __init__(
-        self, loss: Value, wrt: Value, now: Mapping[int, Value], flows: Sequence[Flow]
+        self, loss: Value, wrt: Value, now: Sequence[tuple[Value, Value]], flows: Sequence[Flow]
     ) -> None:
         self.loss, self.wrt = loss, wrt
         self.flows = {id(flow.node): flow for flow in flows}
-        roots = self._roots([now[id(loss)], self.flows[id(wrt)].total])
+        became = {id(node): found for node, found in now}
+        roots = self._roots([became[id(loss)], self.flows[id(wrt)].total])
         graph = Graph(roots)
         self.through = seen_through(graph, {id(root) for root in roots[:2]})
-        self.hidden = {key for key, node in now.items() if id(node) in self.through}
-        self.now = {key: self.shown(node) for key, node in now.items()}
+        self.hidden = {key for key, node in became.items() if id(node) in self.through}
+        self.now = {key: self.shown(node) for key, node in became.items()}
         self.result, self.goal = self.shown(roots[0]), self.shown(roots[1])
         self.forward: dict[int, int] = {}
         """The forward nodes as they are now, with the first that became them."""
         for key, node in self.now.items():
             self.forward.setdefault(id(node), key)
         self.nodes = self._reached(graph)
+        self.given = {*self.forward, *(id(node) for node in ancestors([self.result]))}
+        """What is there without any derivative, operations with several results too."""
         self.names: dict[int, Formula] = {}
         self.used: set[str] = set()
-        taken = {node.name for node in self.nodes}
+        self.labels: dict[int, str] = {}
+        """The users' own names by the ids of nodes as they are now."""
+        for node, _ in now:
+            if node.name is not None:
+                self.labels.setdefault(id(self.now[id(node)]), node.name)
+        self.labels.setdefault(id(self.result), "loss")
+        taken = set(self.labels.values())
         self.free = (name for name in _free_names() if name not in taken)
         self.asides: set[int] = set()
         """What is neither a forward value nor flows back to one, but has a name all the same."""
@@ -101,13 +110,16 @@ class _Writing:
         return node
 
     def explanation(self) -> Explanation:
-        labels = self._labels()
         for node in self.nodes:
             if not node.operands and not _is_number(node):
-                self._name(node, labels.get(id(node)))
+                self._name(node, self.labels.get(id(node)))
+        own = self.now[id(self.wrt)]
+        if id(own) not in self.names:
+            self._name(own, self.labels.get(id(own)))
         goal = self._cotangent_name(self.wrt)
         whole = self._whole(goal)
-        forward = self._name_where(labels, lambda node: id(node) in self.forward)
+        self._name_where(lambda node: id(node) in self.given)
+        named = [node for node in self.nodes if node.operands and id(node) in self.names]
         back = self._name_backward(goal)
         equations = [
             self._backward(node, back[id(node)]) for node in self.nodes if id(node) in back
@@ -117,7 +129,7 @@ class _Writing:
             equations.append(Equation(goal.text, goal.latex, terms, self.wrt))
         return Explanation(
             f"d {self._text_of(self.loss)}/d {self._text_of(self.wrt)}: {self.wrt.spec}",
-            tuple(self._forward(node) for node in forward),
+            tuple(self._forward(node) for node in named),
             tuple(equations),
             whole,
         )
@@ -134,12 +146,6 @@ class _Writing:
         return [node for node in graph.nodes if id(node) in seen]
 
     # Names.
-
-    def _labels(self) -> dict[int, str]:
-        """Give the users' own names by the ids of nodes as they are now."""
-        labels = {id(node): node.name for node in self.nodes if node.name is not None}
-        labels.setdefault(id(self.result), "loss")
-        return labels
 
     def _name(self, node: Value, label: str | None) -> None:
         wanted = clean(label, _LONGEST_NAME) if label is not None else None
@@ -161,7 +167,7 @@ class _Writing:
     def _cotangent_name(self, node: Value) -> Formula:
         """Name what flows back to a forward node."""
         above, below = (self.names.get(id(self.now[id(each)])) for each in (self.loss, node))
-        top = latex_name(self.loss.name or "loss") if above is None else above.latex
+        top = latex_name(self.labels[id(self.result)]) if above is None else above.latex
         bottom = Formula(node.op.name, latex_name(node.op.name)) if below is None else below
         latex = rf"\frac{{\partial {top}}}{{\partial {bottom.latex}}}"
         return Formula(self._unused(f"d_{bottom.text}"), latex, latex_binds=5)
@@ -174,12 +180,11 @@ class _Writing:
         if size[id(self.goal)] > _LONGEST_WHOLE:
             return None
         formula = self.writer.formula(self.goal)
-        name = f"d {self.loss.name or 'loss'}/d {self._text_of(self.wrt)}"
+        name = f"d {clean(self.labels[id(self.result)], _LONGEST_NAME)}/d {self._text_of(self.wrt)}"
         return Equation(name, goal.latex, (Term(formula.text, formula.latex),), self.wrt)
 
-    def _name_where(
-        self, labels: Mapping[int, str], is_meant: Callable[[Value], bool]
-    ) -> list[Value]:
+    def _name_where(self, is_meant: Callable[[Value], bool]) -> list[Value]:
+        """Name nodes that users named, and what is read more than once or long; give them."""
         uses = Counter(id(self.shown(o)) for node in self.nodes for o in node.operands)
         size: dict[int, int] = {}
         chosen = []
@@ -190,8 +195,8 @@ class _Writing:
             if key in self.names or not node.operands or not is_meant(node):
                 continue
             is_shared = uses[key] > 1 and not self._is_plain(node)
-            if key in labels or is_shared or size[key] > _LONGEST:
-                self._name(node, labels.get(key))
+            if key in self.labels or is_shared or size[key] > _LONGEST:
+                self._name(node, self.labels.get(key))
                 chosen.append(node)
         return chosen
 
@@ -204,19 +209,20 @@ class _Writing:
     def _name_backward(self, goal: Formula) -> dict[int, Flow | None]:
         """Name what flows back to named forward nodes, and what else is read more than once."""
         found: dict[int, Flow | None] = {}
-        reached = {id(node) for node in self.nodes}
-        if self.goal.operands and id(self.goal) not in self.names:
+        # What flows back may be a forward value.
+        new = {id(node) for node in self.nodes if node.operands and id(node) not in self.given}
+        if id(self.goal) in new:
             self.names[id(self.goal)] = goal
             found[id(self.goal)] = self.flows[id(self.wrt)]
         for key, flow in self.flows.items():
             total, node = self.shown(flow.total), self.now[key]
-            is_free = id(total) in reached and id(total) not in self.names and bool(total.operands)
+            is_free = id(total) in new and id(total) not in self.names
             # Several forward nodes may have become one, what flows to the others is part of its.
             is_own = self.forward[id(node)] == key and id(node) in self.names
             if is_free and is_own and not self._is_plain(total):
                 self.names[id(total)] = self._cotangent_name(flow.node)
                 found[id(total)] = flow
-        for node in self._name_where({}, lambda node: id(node) not in self.forward):
+        for node in self._name_where(lambda node: id(node) not in self.given):
             found[id(node)] = None
             self.asides.add(id(node))
         return found
@@ -239,7 +245,7 @@ class _Writing:
     def _terms(self, flow: Flow) -> tuple[Term, ...]:
         total = self.shown(flow.total)
         return tuple(
-            self._term(shown, origin, shown is total and id(total) not in self.forward)
+            self._term(shown, origin, shown is total and id(total) not in self.given)
             for shown, origin in ((self.shown(term), origin) for term, origin in flow.terms)
         )
 
@@ -258,7 +264,7 @@ class _Writing:
             each = stack.pop()
             is_root = each is node and (is_whole or id(each) in self.asides)
             is_named = id(each) in self.names and not is_root
-            if is_named or id(each) in self.forward:
+            if is_named or id(each) in self.given:
                 continue
             origin = each.origin
             if origin is not None and id(origin) not in self.hidden:
