@@ -21,6 +21,7 @@ from .report import memory_of
 from .viz.changes import Listing
 from .viz.explanation import Explanation
 from .viz.gradient import Flow, explained
+from .viz.memory import size_text
 from .viz.stages import (
     Stage,
     graph_stage,
@@ -156,7 +157,7 @@ def _planned_stages(
         "constants": held.constants,
         "results": held.outputs,
     }
-    said = ", ".join(f"{count:,} bytes of {what}" for what, count in beside.items() if count)
+    said = ", ".join(f"{size_text(count)} of {what}" for what, count in beside.items() if count)
     stages.append(memory_stage(found, names, plan, f"Beside it there are {said}." if said else ""))
     python, _, native = executable.source.partition("/*")
     stages.append(source_stage("Python", _python_said(program, bool(native)), python.rstrip()))

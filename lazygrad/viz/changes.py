@@ -31,6 +31,8 @@ class Line:
     """Whether it is part of a derivative."""
     place: str = ""
     """The user's line that it comes from."""
+    number: int | None = None
+    """The number of its node in the picture of the same stage."""
 
 
 class Listing:
@@ -66,6 +68,8 @@ class Listing:
             if id(node) not in printer.inline
         }
         self.result = printer.results()
+        self.numbers = {label: number for number, label in enumerate(sorted(self.taken))}
+        """A number for each name, by which pictures know nodes."""
 
     @property
     def gone(self) -> list[Value]:
@@ -82,8 +86,7 @@ class Listing:
         was = self.match.get(id(node))
         if was is None:
             return ADDED
-        if was is node:
-            return KEPT
+        # A node that is there as it was is still another line where a number in it got a name.
         old, new = self.before.texts.get(id(was)), self.texts.get(id(node))
         return CHANGED if node.op is not was.op or (new is not None and old != new) else KEPT
 
@@ -110,12 +113,12 @@ class Listing:
             while was is not None and next_lost is not None:
                 if place[id(next_lost)] > place[id(was)]:
                     break
-                yield before._line(next_lost, REMOVED)
+                yield self._lost_line(next_lost)
                 next_lost = next(waiting, None)
             if id(node) in self.texts:
                 yield self._line(node, self.line_change(node))
         while next_lost is not None:
-            yield before._line(next_lost, REMOVED)
+            yield self._lost_line(next_lost)
             next_lost = next(waiting, None)
         is_same = self.result == before.result
         yield Line(KEPT if is_same else CHANGED, self.result, "" if is_same else before.result)
@@ -124,8 +127,14 @@ class Listing:
         old = ""
         if change == CHANGED and self.before is not None:
             old = self.before.texts[id(self.match[id(node)])]
-        place = "" if node.line is None else str(node.line)
-        return Line(change, self.texts[id(node)], old, node.origin is not None, place)
+        number = self.numbers[self.labels[id(node)]]
+        return Line(change, self.texts[id(node)], old, *_about(node), number)
+
+    def _lost_line(self, node: Value) -> Line:
+        before = self.before
+        assert before is not None, "something was lost"
+        number = self.numbers[before.labels[id(node)]]
+        return Line(REMOVED, before.texts[id(node)], "", *_about(node), number)
 
     def _ordered(self) -> list[Value]:
         """Order operands before users, and otherwise as before; what is new comes where used."""
@@ -154,6 +163,10 @@ class Listing:
                 if not missing[id(user)]:
                     heapq.heappush(ready, (rank[id(user)], user))
         return order
+
+
+def _about(node: Value) -> tuple[bool, str]:
+    return node.origin is not None, "" if node.line is None else str(node.line)
 
 
 def compared(listing: Listing) -> dict[str, int]:

@@ -15,8 +15,11 @@ from .summary import clean, fixed_number, format_spec
 
 __all__ = ["MOST_DRAWN", "DifferencePicture", "picture_of"]
 
-MOST_DRAWN = 120
+MOST_DRAWN = 250
 """How many nodes a picture holds."""
+
+# In a larger picture what changed would be lost among the rest.
+_MOST_BESIDE = 60
 
 _SHAPES = {"operation": "box", "placeholder": "box", "variable": "box3d", "constant": "note"}
 
@@ -37,12 +40,14 @@ class DifferencePicture(Drawing):
 def picture_of(listing: Listing, limit: int) -> str:
     """Draw what a listing lists, and what is gone, in graphviz's language.
 
-    Of a graph of more than *limit* nodes it is what changed, with operands and users; empty where
-    that is too much as well.
+    Of a large graph that is compared it is what changed, with operands and users. Empty where that
+    is more than *limit* nodes.
     """
     picture = _Picture(listing)
-    shown = picture.drawn(picture.all_nodes(), limit) or picture.drawn(picture.changed(), limit)
-    return picture.source(shown) if shown else ""
+    shown = picture.nodes()
+    if listing.before is not None and len(shown) > _MOST_BESIDE:
+        shown = picture.changed()
+    return picture.source(shown) if 0 < len(shown) <= limit else ""
 
 
 class _Picture:
@@ -58,13 +63,12 @@ class _Picture:
         self.labels = dict(listing.labels)
         if before is not None:
             self.labels.update({id(node): before.labels[id(node)] for node in self.gone})
-        numbers = {label: number for number, label in enumerate(sorted(listing.taken))}
-        self.numbers = {key: numbers[label] for key, label in self.labels.items()}
+        self.numbers = {key: listing.numbers[label] for key, label in self.labels.items()}
         self.results = {id(node) for node in listing.graph.outputs}
         self.lost = {id(node) for node in self.gone}
-        self.drawable = {id(node) for node in self.all_nodes()}
+        self.drawable = {id(node) for node in self.nodes()}
 
-    def all_nodes(self) -> list[Value]:
+    def nodes(self) -> list[Value]:
         """List what there is to draw; numbers stand inside the node that uses them."""
         return [n for n in self.listing.order if id(n) in self.listing.texts] + self.gone
 
@@ -82,7 +86,7 @@ class _Picture:
 
     def changed(self) -> list[Value]:
         """List what changed, and what is next to that."""
-        everything = self.all_nodes()
+        everything = self.nodes()
         near = {id(node) for node in everything if self.change(node) != KEPT}
         beside = set(near)
         for node in everything:
@@ -92,9 +96,6 @@ class _Picture:
             elif operands & near:
                 beside.add(id(node))
         return [node for node in everything if id(node) in beside]
-
-    def drawn(self, nodes: Sequence[Value], limit: int) -> Sequence[Value]:
-        return nodes if len(nodes) <= limit else ()
 
     def source(self, nodes: Sequence[Value]) -> str:
         lines = [

@@ -17,7 +17,7 @@ from pathlib import Path
 from string import Template
 
 from ..errors import LazygradError
-from .changes import CHANGED, KEPT, Line
+from .changes import KEPT, Line
 from .difference import DifferencePicture
 from .stages import MARKS, Stage
 
@@ -109,6 +109,7 @@ def _section(number: int, stage: Stage, pictures: _Pictures) -> str:
         f'<h2 id="title-{number}" tabindex="-1"><span class="number">{number}</span>{name}</h2>',
         f'<p class="said">{escape(visible(stage.said))}</p>',
         _chips(stage),
+        note and f'<p class="note">{escape(note)}</p>',
         stage.chart and _chart(stage),
         '<div class="both drawn">' if drawn else '<div class="both">',
     ]
@@ -118,7 +119,7 @@ def _section(number: int, stage: Stage, pictures: _Pictures) -> str:
             *_rows(stage),
             "</div>",
         ]
-    parts += [drawn, "</div>", f'<p class="note">{escape(note)}</p>' if note else "", "</section>"]
+    parts += [drawn, "</div>", "</section>"]
     return "\n".join(part for part in parts if part)
 
 
@@ -163,7 +164,7 @@ def _chart(stage: Stage) -> str:
 def _rows(stage: Stage) -> Iterator[str]:
     """Give the lines as rows, cut where there are too many; changed ones go first."""
     left = _SOURCE_BYTES if stage.unit == "lines" else _STAGE_BYTES
-    rows = [_row(line, stage) for line in stage.lines]
+    rows = [_row(line) for line in stage.lines]
     if sum(map(len, rows)) > left:
         near = {
             other
@@ -201,27 +202,31 @@ def _cut(count: int) -> str:
     return f'<div class="row kept head"><span class="mark">⋮</span>{count:,} lines left out</div>'
 
 
-def _row(line: Line, stage: Stage) -> str:
-    text = visible(line.text, _LONGEST_LINE)
-    shown = escape(text)
-    if line.change == CHANGED and line.before:
-        old = visible(line.before, _LONGEST_LINE)
-        was, shown = _differing(old, text)
-        old_row = f'<span class="mark">\N{MINUS SIGN}</span><span class="text">{was}</span>'
-        first = f'<div class="row changed">{old_row}</div>'
-    else:
-        first = ""
-    number = stage.numbers.get(re.split(r" = |: ", line.text, maxsplit=1)[0])
-    head = " head" if text.endswith(":") or text.startswith("return") else ""
+def _row(line: Line) -> str:
+    before, after = line.before.split("\n"), line.text.split("\n")
+    texts = [escape(visible(text, _LONGEST_LINE)) for text in after]
+    old = [f"<del>{escape(visible(t, _LONGEST_LINE))}</del>" for t in before if line.before]
+    if len(before) == len(after) == 1 and old:
+        shown = (visible(text, _LONGEST_LINE) for text in (line.before, line.text))
+        old[0], texts[0] = _differing(*shown)
+    number = "" if line.number is None else f' data-n="{line.number}"'
+    rows = [_one_row("changed", "\N{MINUS SIGN}", text) for text in old]
+    for place, text in enumerate(texts):
+        end = ""
+        if not place and line.backward:
+            end += '<span class="d" title="part of a derivative">∂</span>'
+        if not place and line.place:
+            end += f'<span class="place">{_shown(line.place)}</span>'
+        is_head = text.endswith(":") or text.startswith("return")
+        kind = f"{line.change} head" if is_head else line.change
+        rows.append(_one_row(kind, _mark(line.change), text, end, number))
+    return "".join(rows)
+
+
+def _one_row(kind: str, mark: str, text: str, end: str = "", number: str = "") -> str:
     return (
-        first
-        + f'<div class="row {line.change}{head}"'
-        + (f' data-n="{number}"' if number is not None else "")
-        + f'><span class="mark">{_mark(line.change)}</span>'
-        + f'<span class="text">{shown}</span>'
-        + ('<span class="d" title="part of a derivative">∂</span>' if line.backward else "")
-        + (f'<span class="place">{_shown(line.place)}</span>' if line.place else "")
-        + "</div>"
+        f'<div class="row {kind}"{number}><span class="mark">{mark}</span>'
+        f'<span class="text">{text}</span>{end}</div>'
     )
 
 

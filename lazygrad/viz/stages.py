@@ -51,8 +51,6 @@ class Stage:
     counts: Mapping[str, int] = field(default_factory=dict)
     chart: str = field(default="", repr=False)
     """An SVG element, where the stage has one of its own."""
-    numbers: Mapping[str, int] = field(default_factory=dict, repr=False)
-    """The number in the picture of what each line starts with."""
     draw: Callable[[int], str] = field(default=_no_picture, repr=False)
 
     @property
@@ -69,7 +67,9 @@ class Stage:
         """Give the lines of the text, or only those that changed."""
         for line in self.lines:
             if line.change != KEPT or not only_changes:
-                yield f"{MARKS[line.change]} {line.text}".rstrip()
+                # The body of a loop has lines of its own.
+                for text in line.text.split("\n"):
+                    yield f"{MARKS[line.change]} {text}".rstrip()
 
     def picture(self, limit: int = MOST_DRAWN) -> str:
         """Give the picture in graphviz's language, of at most *limit* nodes; empty without one."""
@@ -97,7 +97,6 @@ def graph_stage(name: str, said: str, listing: Listing) -> Stage:
         len(listing.graph),
         tuple(listing.lines()),
         {} if before is None or is_same else compared(listing),
-        numbers={label: number for number, label in enumerate(sorted(listing.taken))},
         draw=_no_picture if is_same else lambda limit: picture_of(listing, limit),
     )
 
@@ -127,7 +126,7 @@ def kernel_stage(
         fused = sum(len(kernel.statements) for kernel in several)
         said = (
             f"{fused:,} steps become {len(several):,} kernel{'s' * (len(several) > 1)}, each one"
-            f" nest of loops: {inner:,} values live in registers alone."
+            f" nest of loops: {inner:,} values need no place in memory."
         )
     counts = {"fused": len(several)} if several else {}
     lines = tuple(writer.kernels(before))

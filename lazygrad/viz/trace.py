@@ -34,7 +34,7 @@ class Trace:
     def html(self, *, limit: int = MOST_DRAWN) -> str:
         """Give the page: one text, that asks nobody for anything when it is opened.
 
-        Pictures hold at most *limit* nodes; of larger graphs they show what changed and what is
+        Pictures hold at most *limit* nodes; of large graphs they show what changed and what is
         next to it. Where ``dot`` is missing there are none. Long texts are cut, which is said.
         """
         return render_page(self.title, self.stages, limit)
