@@ -15,7 +15,7 @@ from .ir.describe import worded
 from .ir.graph import Graph, ancestors
 from .ir.op import Trait, Writes
 from .ir.value import Value
-from .passes import EXACT_PASSES, Pass, optimize, settle_mode, take_updates
+from .passes import EXACT_PASSES, Pass, optimize
 from .passes.fold import folded
 from .report import memory_of
 from .viz.changes import Listing
@@ -43,6 +43,7 @@ def trace_compile(
     train: bool | None = None,
     name: str | None = None,
     backend: str | None = None,
+    threads: int | None = None,
     lengths: Mapping[str, int] | None = None,
 ) -> Trace:
     """Compile nodes, and keep every stage: graphs, steps, kernels, memory, source.
@@ -52,7 +53,7 @@ def trace_compile(
 
     Parameters
     ----------
-    outputs, updates, train, name, backend
+    outputs, updates, train, name, backend, threads
         As in `compile`. With ``"c"`` there are kernels and C; ``"auto"`` begins on NumPy, and so
         does its trace.
     lengths
@@ -79,17 +80,18 @@ def trace_compile(
       d = sum(c, axes=(0,), keepdims=False)
       return d
     """
-    passed: list[tuple[Pass, Graph]] = []
+    passed: list[tuple[Pass, Graph, Graph]] = []
     program = Program(
         outputs,
         updates,
         train,
         name,
         backend,
-        watch=lambda step, before, after: passed.append((step, after)),
+        threads,
+        watch=lambda *seen: passed.append(seen),
     )
-    listing, stages = _first_stages(program)
-    for step, graph in passed:
+    listing, stages = _first_stages(program, passed[0][1])
+    for step, _, graph in passed:
         listing = Listing(graph, listing)
         stages.append(graph_stage(step.name, step.doc, listing))
     names = {
@@ -101,7 +103,8 @@ def trace_compile(
     return Trace(_title(program), tuple(stages), program)
 
 
-def _first_stages(program: Program) -> tuple[Listing, list[Stage]]:
+def _first_stages(program: Program, settled: Graph) -> tuple[Listing, list[Stage]]:
+    """Give what there is before the first pass, which gets the graph *settled*."""
     graph = program.graph
     count = len(program.schedule.sections[0].outputs)
     results = Graph(graph.outputs[:count])
@@ -112,7 +115,6 @@ def _first_stages(program: Program) -> tuple[Listing, list[Stage]]:
         listing = Listing(graph, listing)
         said = "Updates of variables join it, with the gradients that they are made of."
         stages.append(graph_stage("updates", said, listing))
-    settled, _ = take_updates(settle_mode(graph, program.train))
     if settled is not graph:
         listing = Listing(settled, listing)
         mode = "training" if program.train else "evaluation"

@@ -188,6 +188,7 @@ def test_a_long_chain_is_explained_in_steps():
     explanation = lg.explain_gradient(node.sum(), w)
     assert len(explanation.backward) == 3000
     assert explanation.whole is None
+    assert list(explanation._repr_mimebundle_()) == ["text/plain"]
     assert max(len(equation.text) for equation in explanation.equations) < 100
 
 
@@ -239,6 +240,17 @@ def test_latex_and_text_of_any_name(name):
                 parsed(equation.latex)
             braces = equation.latex.replace(r"\{", "").replace(r"\}", "")
             assert braces.count("{") == braces.count("}")
+
+
+def test_of_many_operands_the_first_and_the_last_are_written():
+    leaves = [lg.Value(1.0, name=f"x{i}") for i in range(50)]
+    explanation = lg.explain_gradient(lg.stack(leaves).sum(), leaves[3])
+    (loss,) = explanation.forward
+    assert "x5" in loss.text or "x4" in loss.text
+    assert "…" in loss.text
+    assert "x49" in loss.text
+    assert len(loss.text) < 300
+    parsed(loss.latex)
 
 
 def test_a_notebook_gets_latex():

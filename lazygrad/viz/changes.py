@@ -86,7 +86,9 @@ class Listing:
         was = self.match.get(id(node))
         if was is None:
             return ADDED
-        # A node that is there as it was is still another line where a number in it got a name.
+        # Where a number in its line got a name, a node is still what it was.
+        if was is node:
+            return KEPT
         old, new = self.before.texts.get(id(was)), self.texts.get(id(node))
         return CHANGED if node.op is not was.op or (new is not None and old != new) else KEPT
 

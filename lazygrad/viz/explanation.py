@@ -15,6 +15,9 @@ __all__ = ["Equation", "Explanation", "Term"]
 # Beyond this width what a term comes from follows right after it.
 _WIDTH = 60
 
+# A notebook takes long over more formulas than these, and nobody reads them.
+_MOST_SET = 100
+
 
 @dataclass(frozen=True)
 class Term:
@@ -102,7 +105,10 @@ class Explanation:
         return f"$$\n{self.latex}\n$$"
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        return {"text/latex": self._repr_latex_(), "text/plain": str(self)}
+        text = {"text/plain": str(self)}
+        if len(self.equations) > _MOST_SET:
+            return text
+        return {"text/latex": self._repr_latex_(), **text}
 
 
 def _table(equations: Sequence[Equation]) -> Iterator[str]:

@@ -42,6 +42,7 @@ _SPECIAL = {
 }
 _SLOT = re.compile(r"\{(x|y|z|times)(?::([1-6]))?\}")
 _LONGEST_NAME = 32
+_MOST_OPERANDS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +187,9 @@ def _call(node: Value, operands: Sequence[Formula]) -> Formula:
     )
     texts = [operand.text for operand in operands]
     latex = [operand.latex for operand in operands]
+    if len(operands) > _MOST_OPERANDS:
+        texts[_MOST_OPERANDS - 2 : -1] = ["…"]
+        latex[_MOST_OPERANDS - 2 : -1] = [r"\ldots"]
     for key, value in node.attrs.items():
         if value is None or value is False:
             continue

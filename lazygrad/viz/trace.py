@@ -63,16 +63,16 @@ class Trace:
             if not stage.has_changed:
                 continue
             yield f"   {visible(stage.said)}"
-            yield from self._lines(stage)
+            yield from self._lines(number - 1, stage)
 
-    def _lines(self, stage: Stage) -> Iterator[str]:
+    def _lines(self, index: int, stage: Stage) -> Iterator[str]:
         if stage.unit == "lines":
-            yield f"   (in .stages[{self.stages.index(stage)}].text)"
+            yield f"   (in .stages[{index}].text)"
             return
         shown = stage.text_lines(only_changes=stage.before is not None and stage.unit == "nodes")
         for count, line in enumerate(shown):
             if count == _MOST_LINES:
-                yield f"   … the rest is in .stages[{self.stages.index(stage)}].text"
+                yield f"   … the rest is in .stages[{index}].text"
                 return
             line = visible(line)
             cut = line if len(line) <= _LONGEST_LINE else line[: _LONGEST_LINE - 1] + "…"

@@ -130,7 +130,9 @@ def check(listing):
         listing.result,
     ]
     old = {*before.texts.values(), before.result}
-    assert all(line.text in old for line in lines if line.change in (KEPT, REMOVED))
+    same = {listing.texts.get(key) for key, was in listing.match.items() if id(was) == key}
+    assert all(line.text in old for line in lines if line.change == REMOVED)
+    assert all(line.text in old | same for line in lines if line.change == KEPT)
     assert all(
         line.before in old and line.before != line.text for line in lines if line.change == CHANGED
     )
