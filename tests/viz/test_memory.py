@@ -6,12 +6,18 @@ import numpy as np
 import pytest
 
 import lazygrad as lg
+from lazygrad.backends.c.toolchain import CompilerError, find_toolchain
 from lazygrad.schedule.buffers import Kind
 from lazygrad.viz.memory import live_bytes, memory_chart, size_text, slots_of
 from tests.schedule.drawn import Drawn
 
 
 def planned(seed, backend):
+    if backend == "c":
+        try:
+            find_toolchain()
+        except CompilerError as reason:
+            pytest.skip(f"there is no C compiler: {reason}")
     drawn = Drawn(seed)
     program = lg.compile(drawn.nodes(3), updates=drawn.updates(), backend=backend)
     lengths = {name: drawn.lengths[name] for name in program.lengths}
