@@ -24,7 +24,6 @@ from .ir.describe import describe, label, worded
 from .ir.graph import Graph
 from .ir.op import Array
 from .ir.value import VARIABLE, Value
-from .lengths import Length
 from .nan_search import NanReport, find_nan
 from .ops.random import counters_of
 from .passes import Watch, optimize, settle_mode, take_updates
@@ -134,7 +133,7 @@ class Program:
         self.schedule: Schedule = lowered.schedule
         self._fed = lowered.placeholders
         self._cells = [node.cell for node in lowered.variables if node.cell is not None]
-        self.lengths = _named_lengths(self.schedule)
+        self.lengths = self.schedule.named_lengths
         written = [node.cell for node in updated if node.cell is not None]
         self._twin = Twin(settled, written, self._cells) if check else None
         self._forget_plans()
@@ -466,15 +465,6 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
-
-
-def _named_lengths(schedule: Schedule) -> frozenset[str]:
-    """Name the lengths that must be known before a program can be planned."""
-    lengths = [length for spec in schedule.specs for length in spec.shape]
-    lengths += [length for _, length in schedule.lengths]
-    lengths += [length for a, b, _ in schedule.assumptions for length in (a, b)]
-    known = [n for n in lengths if isinstance(n, Length) and not n.is_data_dependent]
-    return frozenset(name for length in known for name in length.names)
 
 
 def _closed(feeds: dict[str, object]) -> None:

@@ -80,6 +80,15 @@ class Schedule:
         """The step that makes each computed value."""
         return {number: step for step in self.steps for number in step.writes}
 
+    @property
+    def named_lengths(self) -> frozenset[str]:
+        """The names of the lengths that must be known before the schedule can be planned."""
+        lengths = [length for spec in self.specs for length in spec.shape]
+        lengths += [length for _, length in self.lengths]
+        lengths += [length for a, b, _ in self.assumptions for length in (a, b)]
+        known = [n for n in lengths if isinstance(n, Length) and not n.is_data_dependent]
+        return frozenset(name for length in known for name in length.names)
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Schedule):
             return NotImplemented
