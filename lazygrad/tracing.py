@@ -14,7 +14,7 @@ from .errors import OptionError
 from .ir.describe import worded
 from .ir.graph import Graph, ancestors
 from .ir.op import Trait, Writes
-from .ir.value import Value
+from .ir.value import CONSTANT, Value
 from .passes import EXACT_PASSES, Pass, optimize
 from .passes.fold import folded
 from .report import memory_of
@@ -185,15 +185,21 @@ def _title(program: Program) -> str:
     return f"{named}, compiled" if named else "A program, compiled"
 
 
-def _fold_views(graph: Graph) -> Graph:
-    """Fold constants that are only seen otherwise: more would hide where numbers come from."""
-    return graph.rebuild(lambda node: folded(node) if node.op.writes is Writes.VIEW else node)
+def _fold_numbers(graph: Graph) -> Graph:
+    """Fold numbers with another count of axes; folding more would hide where numbers come from."""
+    return graph.rebuild(lambda node: folded(node) if _is_number_seen_otherwise(node) else node)
+
+
+def _is_number_seen_otherwise(node: Value) -> bool:
+    if node.op.writes is not Writes.VIEW or node.operands[0].op is not CONSTANT:
+        return False
+    return node.operands[0].attrs["value"].size == 1 and set(node.shape) <= {1}
 
 
 _EXACT = {step.name: step for step in EXACT_PASSES}
 _LIGHT = (
     _EXACT["broadcast"],
-    Pass("fold views", _fold_views),
+    Pass("fold numbers", _fold_numbers),
     _EXACT["merge"],
     _EXACT["rewrite exactly"],
 )

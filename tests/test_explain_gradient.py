@@ -144,6 +144,20 @@ def test_a_node_in_the_middle_stands_for_itself():
     assert explanation.whole.text == "d loss/d r = r + r"
 
 
+def test_a_leaf_without_a_name_gets_one_and_says_what_it_is():
+    w = lg.Value([1.0, 2.0])
+    masses = lg.constant([[3.0, 4.0]])
+    many = lg.constant(np.arange(12.0).reshape(6, 2))
+    loss = (masses * w).sum() + (many @ w).sum()
+    texts = [equation.text for equation in lg.explain_gradient(loss, w).forward]
+    assert texts == [
+        "a = variable float64[2]",
+        "b = constant([[3.0, 4.0]])",
+        "c = constant float64[6, 2]",
+        "loss = sum(b * a) + sum(c @ a)",
+    ]
+
+
 def test_as_built_there_are_factors_of_one():
     a = lg.Value(2.0, name="a")
     assert lg.explain_gradient(lg.sin(a), a).whole.text == "d loss/d a = cos(a)"

@@ -11,7 +11,7 @@ from ..ir.op import Notation, Trait
 from ..ir.printing import write_attribute, write_number
 from ..ir.value import CONSTANT, ITEM, LENGTH, Value
 from ..lengths import Dim
-from .summary import clean
+from .summary import clean, format_spec
 
 __all__ = ["ATOM", "Formula", "FormulaWriter", "escape_latex", "latex_name", "seen_through"]
 
@@ -162,12 +162,13 @@ def _leaf(node: Value) -> Formula:
         array = node.attrs["value"]
         if array.size == 1:
             return _number(write_number(array.reshape(())[()]))
-        return Formula(f"<constant of shape {array.shape}>", r"\mathrm{constant}")
+        if array.size <= _MOST_OPERANDS:
+            return Formula(f"constant({array.tolist()})", r"\mathrm{constant}")
     if node.op is LENGTH:
         text = str(node.attrs["length"])
         return Formula(text, rf"\mathrm{{{escape_latex(text)}}}")
-    name = node.name if node.name is not None else node.op.name
-    return Formula(clean(name, _LONGEST_NAME), latex_name(name))
+    text = f"{node.op.name} {format_spec(node)}"
+    return Formula(text, rf"\mathrm{{{escape_latex(text)}}}")
 
 
 def _number(text: str) -> Formula:

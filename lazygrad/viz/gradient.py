@@ -119,17 +119,19 @@ class _Writing:
         goal = self._cotangent_name(self.wrt)
         whole = self._whole(goal)
         self._name_where(lambda node: id(node) in self.given)
-        named = [node for node in self.nodes if node.operands and id(node) in self.names]
+        # A leaf that its user named needs no words.
+        silent = {id(node) for node in self.nodes if not node.operands} & self.labels.keys()
+        said = [n for n in self.nodes if id(n) in self.names and id(n) not in silent]
+        forward = [self._forward(node) for node in said if id(node) in self.given]
         back = self._name_backward(goal)
-        equations = [
-            self._backward(node, back[id(node)]) for node in self.nodes if id(node) in back
-        ]
+        back |= {id(node): None for node in said if id(node) not in self.given}
+        equations = [self._backward(n, back[id(n)]) for n in self.nodes if id(n) in back]
         if id(self.goal) not in back:
             terms = self._terms(self.flows[id(self.wrt)])
             equations.append(Equation(goal.text, goal.latex, terms, self.wrt))
         return Explanation(
             f"d {self._text_of(self.loss)}/d {self._text_of(self.wrt)}: {self.wrt.spec}",
-            tuple(self._forward(node) for node in named),
+            tuple(forward),
             tuple(equations),
             whole,
         )
