@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..ir.graph import Graph
 from ..ir.op import Notation, Trait
 from ..ir.printing import write_attribute, write_number
 from ..ir.value import CONSTANT, ITEM, LENGTH, Value
-from ..lengths import Dim
 from .summary import clean, format_spec
 
 __all__ = ["ATOM", "Formula", "FormulaWriter", "escape_latex", "latex_name", "seen_through"]
@@ -80,37 +79,92 @@ def latex_name(name: str) -> str:
 def seen_through(graph: Graph, kept: Collection[int]) -> dict[int, Value]:
     """Find the nodes in whose place formulas show their operand, by their ids.
 
-    They make a column of a vector, or the other way, for a matrix product, beside which a vector
-    stands as it is; or give a number a shape that nobody misses where it is read, which the nodes
-    in *kept* don't.
+    They make a column of a vector for a matrix product, or a vector of its result: beside a matrix
+    a vector stands as it is. Or they give a number a shape that nobody misses where it is read; but
+    those in *kept* say what shape a result has.
     """
     users = graph.users()
-    found: dict[int, Value] = {}
+    found = _vectors(graph, users)
+
+    def says_shape(user: Value) -> bool:
+        return Trait.KEEPS_ORDER in user.op.traits and id(user) not in found
+
+    def is_missed(number: Value, user: Value) -> bool:
+        if _spreads(user, number):
+            return False
+        if not set(number.spec.shape) <= {1}:
+            return True
+        if Trait.ELEMENTWISE not in user.op.traits:
+            return not says_shape(user)
+        return not all(says_shape(each) or _spreads(each, user) for each in users[id(user)])
+
+    numbers: set[int] = set()
     for node in reversed(graph.nodes):
-        if Trait.KEEPS_ORDER not in node.op.traits:
+        if Trait.KEEPS_ORDER not in node.op.traits or id(node) in kept:
             continue
-        operand, readers = node.operands[0], users[id(node)]
-        is_number = id(node) not in kept and _below(node).spec.shape == ()
-        is_as_long = _squeezed(operand) == _squeezed(node)
-        if is_number:
-            is_missed = not all(id(each) in found or _spreads(each, node) for each in readers)
-            is_seen_through = not is_missed or (is_as_long and not _squeezed(node))
-        else:
-            beside = (operand, *readers)
-            is_seen_through = is_as_long and any(each.op.family == "bilinear" for each in beside)
-        if is_seen_through:
-            found[id(node)] = operand
+        if _below(node).spec.shape != ():
+            continue
+        readers = users[id(node)]
+        if all(id(each) in numbers or not is_missed(node, each) for each in readers):
+            numbers.add(id(node))
+            found[id(node)] = node.operands[0]
     return found
+
+
+def _vectors(graph: Graph, users: Mapping[int, Sequence[Value]]) -> dict[int, Value]:
+    """Find what makes columns and rows of vectors for products, and vectors of their results."""
+    products = {
+        id(node): sides
+        for node in graph.nodes
+        if node.op.family == "bilinear"
+        and (sides := _vector_sides(node))
+        and all(_drops(user, len(sides)) for user in users[id(node)])
+    }
+    # What else reads a column needs it as one, and then its products are not those of vectors.
+    while True:
+        lost = {
+            key
+            for key, sides in products.items()
+            if any(id(user) not in products for side in sides for user in users[id(side)])
+        }
+        if not lost:
+            break
+        for key in lost:
+            del products[key]
+    found = {id(side): side.operands[0] for sides in products.values() for side in sides}
+    for node in graph.nodes:
+        if id(node) in products:
+            found |= {id(user): node for user in users[id(node)]}
+    return found
+
+
+def _vector_sides(product: Value) -> list[Value]:
+    """List the operands of a product that are a vector: as a row on the left, a column right."""
+    left, right = product.operands
+    return [
+        side
+        for side, axis in ((left, 0), (right, 1))
+        if Trait.KEEPS_ORDER in side.op.traits
+        and len(side.operands[0].spec.shape) == 1
+        and len(side.spec.shape) == 2
+        and side.spec.shape[axis] == 1
+        and side.spec.shape[1 - axis] == side.operands[0].spec.shape[0]
+    ]
+
+
+def _drops(user: Value, count: int) -> bool:
+    """Whether a node leaves out so many axes of length 1 of what it reads."""
+    if Trait.KEEPS_ORDER not in user.op.traits:
+        return False
+    before, after = user.operands[0].spec.shape, user.spec.shape
+    squeezed = [length for length in before if length != 1]
+    return len(after) == len(before) - count and squeezed == [n for n in after if n != 1]
 
 
 def _below(node: Value) -> Value:
     while Trait.KEEPS_ORDER in node.op.traits:
         node = node.operands[0]
     return node
-
-
-def _squeezed(node: Value) -> list[Dim]:
-    return [length for length in node.spec.shape if length != 1]
 
 
 def _spreads(user: Value, node: Value) -> bool:
@@ -145,7 +199,7 @@ class FormulaWriter:
         node = self.shown(node)
         if not node.operands:
             return _leaf(node)
-        operands = [self.formula(operand) for operand in node.operands]
+        operands = [self._operand(operand, node) for operand in node.operands]
         if node.op is ITEM:
             index = node.attrs["index"]
             return Formula(f"{operands[0].text}[{index}]", f"{{{operands[0].latex}}}_{{{index}}}")
@@ -156,18 +210,36 @@ class FormulaWriter:
         times = r"\odot" if all(factors) else _times(operands)
         return _filled(notation, operands, times)
 
+    def _operand(self, operand: Value, reader: Value) -> Formula:
+        shown = self.shown(operand)
+        # Beside others a number may stand for an array of one element, but nowhere else.
+        is_array = shown.op is CONSTANT and shown.spec.shape != ()
+        if is_array and Trait.ELEMENTWISE not in reader.op.traits:
+            return self.named(shown) or _constant(shown)
+        return self.formula(shown)
+
+
+def _constant(node: Value) -> Formula:
+    """Write a constant as an array."""
+    array = node.attrs["value"]
+    text = f"constant({array.tolist()})" if array.size <= _MOST_OPERANDS else _described(node)
+    return Formula(text, r"\mathrm{constant}")
+
+
+def _described(node: Value) -> str:
+    return f"{node.op.name} {format_spec(node)}"
+
 
 def _leaf(node: Value) -> Formula:
     if node.op is CONSTANT:
         array = node.attrs["value"]
         if array.size == 1:
             return _number(write_number(array.reshape(())[()]))
-        if array.size <= _MOST_OPERANDS:
-            return Formula(f"constant({array.tolist()})", r"\mathrm{constant}")
+        return _constant(node)
     if node.op is LENGTH:
         text = str(node.attrs["length"])
         return Formula(text, rf"\mathrm{{{escape_latex(text)}}}")
-    text = f"{node.op.name} {format_spec(node)}"
+    text = _described(node)
     return Formula(text, rf"\mathrm{{{escape_latex(text)}}}")
 
 
