@@ -214,7 +214,7 @@ class FormulaWriter:
         shown = self.shown(operand)
         # Beside others a number may stand for an array of one element, but nowhere else.
         is_array = shown.op is CONSTANT and shown.spec.shape != ()
-        if is_array and Trait.ELEMENTWISE not in reader.op.traits:
+        if is_array and not {Trait.ELEMENTWISE, Trait.KEEPS_ORDER} & reader.op.traits:
             return self.named(shown) or _constant(shown)
         return self.formula(shown)
 

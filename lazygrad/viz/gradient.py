@@ -80,7 +80,9 @@ class _Writing:
         self.free = (name for name in _free_names() if name not in taken)
         self.asides: set[int] = set()
         """What is neither a forward value nor flows back to one, but has a name all the same."""
-        self.writer = FormulaWriter(lambda node: self.names.get(id(node)), self.shown)
+        self.asked: set[int] = set()
+        """What formulas have been asked to call by its name."""
+        self.writer = FormulaWriter(self._named, self.shown)
 
     def _roots(self, roots: list[Value]) -> list[Value]:
         """Add the terms of all sums on the way; what flows back elsewhere is not written."""
@@ -125,14 +127,22 @@ class _Writing:
         forward = [self._forward(node) for node in said if id(node) in self.given]
         back = self._name_backward(goal)
         back |= {id(node): None for node in said if id(node) not in self.given}
-        equations = [self._backward(n, back[id(n)]) for n in self.nodes if id(n) in back]
+        self.asked.clear()
+        equations = []
         if id(self.goal) not in back:
             terms = self._terms(self.flows[id(self.wrt)])
             equations.append(Equation(goal.text, goal.latex, terms, self.wrt))
+        # The inside of a sum that is written term by term is not asked for by what was written
+        # so far.
+        equations.extend(
+            self._backward(node, back[id(node)])
+            for node in reversed(self.nodes)
+            if id(node) in back and (back[id(node)] is not None or id(node) in self.asked)
+        )
         return Explanation(
             f"d {self._text_of(self.loss)}/d {self._text_of(self.wrt)}: {self.wrt.spec}",
             tuple(forward),
-            tuple(equations),
+            tuple(reversed(equations)),
             whole,
         )
 
@@ -148,6 +158,10 @@ class _Writing:
         return [node for node in graph.nodes if id(node) in seen]
 
     # Names.
+
+    def _named(self, node: Value) -> Formula | None:
+        self.asked.add(id(node))
+        return self.names.get(id(node))
 
     def _name(self, node: Value, label: str | None) -> None:
         wanted = clean(label, _LONGEST_NAME) if label is not None else None
