@@ -6,6 +6,7 @@ import os
 import selectors
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -23,27 +24,29 @@ _OPTIONS = (
 )
 _PATIENCE = 60.0
 
+# The browser reads descriptor 3 and writes descriptor 4.
+_CONNECT = """
+import fcntl, os, sys
+high = [fcntl.fcntl(int(number), fcntl.F_DUPFD_CLOEXEC, 10) for number in sys.argv[1:3]]
+os.dup2(high[0], 3)
+os.dup2(high[1], 4)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+
 
 class Browser:
     """One tab. What it complains of is in `complaints`, what it asks the network for in `asked`."""
 
     def __init__(self, folder):
-        # The browser reads descriptor 3 and writes descriptor 4.
         read, self._to = os.pipe()
         self._from, write = os.pipe()
-
-        def connect():
-            low = os.dup(read), os.dup(write)
-            os.dup2(low[0], 3)
-            os.dup2(low[1], 4)
-
+        program = [PROGRAM, *_OPTIONS.split(), f"--user-data-dir={folder}", "about:blank"]
         self._process = subprocess.Popen(
-            [PROGRAM, *_OPTIONS.split(), f"--user-data-dir={folder}", "about:blank"],
+            [sys.executable, "-c", _CONNECT, str(read), str(write), *program],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            close_fds=False,
-            preexec_fn=connect,
+            pass_fds=(read, write),
         )
         os.close(read)
         os.close(write)
