@@ -141,6 +141,22 @@ def test_kernels_and_c():
     assert "static" not in found["Python"].text
 
 
+def test_a_kernel_may_begin_with_a_product():
+    try:
+        find_toolchain()
+    except CompilerError as reason:
+        pytest.skip(f"there is no C compiler: {reason}")
+    x, w, b = (lg.placeholder(s, name=n) for s, n in [((64, 32), "x"), ((32, 64), "w"), (64, "b")])
+    trace = lg.trace_compile(lg.relu(x @ w + b), backend="c")
+    assert stages_of(trace)["kernels"].text.splitlines()[1:] == [
+        "~     0  kernel over [64, 64], stores d   result",
+        "~        │ a: float64[64, 64] = matmul(x, w)   stays in the kernel",
+        "~        │ c: float64[64, 64] = add(a, b)   stays in the kernel",
+        "~        │ d: float64[64, 64] = relu(c)",
+        "  return d",
+    ]
+
+
 def test_a_trace_keeps_the_program_which_runs():
     loss, updates = trained()
     (w,) = updates

@@ -119,14 +119,14 @@ def kernel_stage(
     """Give the stage that fuses steps into kernels."""
     writer = StepWriter(schedule, names, plan)
     kernels = [kernel for kernel in map(kernel_of, schedule.steps) if kernel is not None]
-    several = [kernel for kernel in kernels if len(kernel.statements) > 1]
+    several = [kernel for kernel in kernels if len(kernel.steps) > 1]
     inner = sum(storage.kind is Kind.INNER for storage in plan.storage)
     said = "No steps fit together into a kernel."
     if several:
-        fused = sum(len(kernel.statements) for kernel in several)
+        fused = sum(len(kernel.steps) for kernel in several)
         said = (
-            f"{fused:,} steps become {len(several):,} kernel{'s' * (len(several) > 1)}, each one"
-            f" nest of loops: {inner:,} values need no place in memory."
+            f"{fused:,} steps become {len(several):,} kernel{'s' * (len(several) > 1)}, each gone"
+            f" through at once: {inner:,} values need no place in memory."
         )
     counts = {"fused": len(several)} if several else {}
     lines = tuple(writer.kernels(before))

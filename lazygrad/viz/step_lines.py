@@ -76,17 +76,11 @@ class StepWriter:
             if kernel is None:
                 yield self._line(index, step, KEPT if step.writes in known else ADDED)
                 continue
-            if len(kernel.statements) == 1:
+            if len(kernel.steps) == 1:
                 yield self._line(index, kernel.statements[0].step, KEPT)
                 continue
             yield self._kernel_line(index, step, kernel)
-            for statement in kernel.statements:
-                text = self._text(statement.step, kernel.specs[statement.number])
-                text = f"       {'│ ' * (1 + statement.stage)}{text}"
-                if statement.number not in kernel.stored:
-                    text += "   stays in the kernel"
-                made = statement.step
-                yield Line(CHANGED, text, "", made.note.backward, _place(made))
+            yield from self._inside(kernel)
         yield from self._results()
 
     def memory(self) -> Iterator[Line]:
@@ -116,6 +110,23 @@ class StepWriter:
             for step, phase in zip(self.schedule.steps, self.phases, strict=True)
             for number in step.writes
         }
+
+    def _inside(self, kernel: Kernel) -> Iterator[Line]:
+        """Give a line for what a kernel computes, further in for what needs a loop of its own."""
+        stages = {statement.number: statement.stage for statement in kernel.statements}
+        for made in kernel.steps:
+            (number,) = made.writes
+            bar = "│ " * (1 + stages.get(number, 0))
+            text = self._text(made, kernel.specs[number])
+            if number not in kernel.stored:
+                text += "   stays in the kernel"
+            yield Line(CHANGED, f"       {bar}{text}", "", made.note.backward, _place(made))
+            shown = {number}
+            for view in kernel.views:
+                if view.reads[0] in shown:
+                    shown.update(view.writes)
+                    seen = self._text(view, kernel.specs.get(view.writes[0], self._specs(view)[0]))
+                    yield Line(CHANGED, f"       {bar}{seen}", "", view.note.backward)
 
     def _heading(self, index: int) -> Iterator[Line]:
         phase = self.phases[index]
