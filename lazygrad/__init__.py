@@ -48,11 +48,13 @@ __version__ = "0.1.0"
 # public to it.
 if TYPE_CHECKING:
     from . import data as data, nn as nn, optim as optim, testing as testing, train as train
-    from .drawing import draw as draw
+    from .drawing import draw as draw, draw_dot as draw_dot, draw_graph as draw_graph
     from .ir.text import parse as parse
+    from .recorded import CompGraph as CompGraph
     from .tracing import explain_gradient as explain_gradient, trace_compile as trace_compile
 else:
     __all__ = [
+        "CompGraph",
         "Graph",
         "Length",
         "Program",
@@ -62,6 +64,8 @@ else:
         "constant",
         "data",
         "draw",
+        "draw_dot",
+        "draw_graph",
         "explain_gradient",
         "linalg",
         "nn",
@@ -82,8 +86,11 @@ else:
 
 # What a training loop doesn't need is imported when it is first asked for.
 _LATER = {
+    "CompGraph": "recorded",
     "data": "data",
     "draw": "drawing",
+    "draw_dot": "drawing",
+    "draw_graph": "drawing",
     "explain_gradient": "tracing",
     "nn": "nn",
     "optim": "optim",
@@ -93,6 +100,7 @@ _LATER = {
     "train": "train",
 }
 public_later("lazygrad.drawing", "draw")
+public_later("lazygrad.drawing", "notebook")
 
 
 def __getattr__(name: str) -> object:

@@ -17,17 +17,18 @@ import numpy as np
 
 from .backends.executable import Executable
 from .bound import BoundProgram, bound, checked_feed, checked_output
+from .door import closed, door_of
 from .errors import DTypeError, OptionError, ShapeError
 from .executors import BACKENDS, PLANS_KEPT, Entry, Executors, checked_backend, checked_threads
 from .feeds import bind_lengths, feedable, missing_feeds, read_feed, unknown_feed
 from .ir.describe import describe, label, worded
 from .ir.graph import Graph
-from .ir.op import Array
+from .ir.op import Array, call
 from .ir.value import VARIABLE, Value
 from .nan_search import NanReport, find_nan
 from .ops.random import counters_of
 from .passes import Watch, optimize, settle_mode, take_updates
-from .report import Memory, explain_table, memory_of, outline_table, profile_table
+from .report import Memory, Profile, explain_table, measured, memory_of, outline_table
 from .schedule.buffers import Plan, plan
 from .schedule.lower import lower
 from .schedule.steps import Schedule
@@ -132,6 +133,8 @@ class Program:
         self.numbers = lowered.number_of
         self.schedule: Schedule = lowered.schedule
         self._fed = lowered.placeholders
+        self._variables = lowered.variables
+        self._profile: Profile | None = None
         self._cells = [node.cell for node in lowered.variables if node.cell is not None]
         self.lengths = self.schedule.named_lengths
         written = [node.cell for node in updated if node.cell is not None]
@@ -145,7 +148,7 @@ class Program:
         self._lock = threading.RLock()
         threads = checked_threads(self._threads)
         self._executors = Executors(self.schedule, self._cells, self.backend, threads)
-        self._door: Callable[[dict[str, object]], tuple[Array, ...] | None] = _closed
+        self._door: Callable[[dict[str, object]], tuple[Array, ...] | None] = closed
         self._run: Callable[..., tuple[Any, ...]] | None = None
         self._entry: Entry | None = None
 
@@ -227,9 +230,9 @@ class Program:
     def _switch(self, entry: Entry) -> None:
         if entry is self._entry:
             return
-        door = _door(entry.executable)
+        door = door_of(entry.executable)
         # An interrupt in between must not leave the door of one plan before another.
-        self._door = _closed
+        self._door = closed
         self._entry, self._run = entry, entry.executable.sections["run"]
         self._door = door
 
@@ -368,7 +371,7 @@ class Program:
             pairs.append(({str(name): int(length) for name, length in lengths.items()}, left))
         with self._lock:
             self._executors.restore(pairs)
-            self._door, self._entry, self._run = _closed, None, None
+            self._door, self._entry, self._run = closed, None, None
 
     @property
     def plans_made(self) -> int:
@@ -399,23 +402,55 @@ class Program:
         return memory_of(self._latest)
 
     def explain(self) -> str:
-        """Write the schedule as a table: step, user's name and line, shape, slot, bytes, flops.
+        """Write the schedule as a table: what each step computes, shape, slot, bytes, flops.
 
         For the lengths of the latest call; before any, sizes are given in terms of the lengths.
+        Once the program was profiled for these lengths, times and rates are there too.
         """
         if self._entry is None and self.lengths:
-            return outline_table(self.schedule, self.name, sorted(self.lengths))
-        return explain_table(self._latest, self.name)
+            return outline_table(self.schedule, self.name, sorted(self.lengths), self.variables)
+        profile = self.profiled
+        return explain_table(self._latest, self.name, self.variables, profile)
 
     def profile(self, /, repeat: int = 20, **feeds: object) -> str:
         """Time every step on these feeds, leaving all state as it was, and write the table.
 
-        It is NumPy that is timed, on any backend: compiled steps are not done one by one.
+        What is timed is what runs a call now: NumPy, or machine code, kernel by kernel. `explain`
+        shows the times from then on.
         """
+        if repeat < 1:
+            raise OptionError(f"profile: repeat must be at least 1, got {repeat}.")
         with self._lock:
             arguments = self._enter(feeds)
-            lengths = self._latest.plan.lengths
-            return profile_table(self.schedule, lengths, self._cells, arguments, repeat, self.name)
+            entry: Entry = self._entry  # type: ignore[assignment]
+            timed = self._executors.timed(entry)
+            self._profile = measured(timed, entry.backend, arguments, repeat)
+            return self.explain()
+
+    @property
+    def profiled(self) -> Profile | None:
+        """The times of the latest `profile`, if it was of what runs now."""
+        found, entry = self._profile, self._entry
+        if found is None or entry is None or found.backend != entry.backend:
+            return None
+        return found if found.lengths == entry.executable.plan.lengths else None
+
+    @property
+    def executable(self) -> Executable | None:
+        """What runs, for the lengths of the latest call; None where these are not known yet."""
+        return None if self._entry is None and self.lengths else self._latest
+
+    @property
+    def variables(self) -> list[str | None]:
+        """The names of the variables, in the order of the schedule's cells."""
+        return [node.name for node in self._variables]
+
+    @property
+    def titles(self) -> list[str]:
+        """What the results of `graph` are, where that is known: keys, and new values."""
+        count = len(_flattened(self._outputs)[0])
+        keys = list(self._outputs) if isinstance(self._outputs, Mapping) else [""] * count
+        return [*map(str, keys), *(f"new {label(old)}" for old, _ in self._updates)]
 
     def find_nan(
         self, /, *, nan: bool = True, inf: bool = True, **feeds: object
@@ -448,6 +483,10 @@ class Program:
             check,
         )
 
+    def _repr_mimebundle_(self, **options: object) -> dict[str, str]:
+        bundle: dict[str, str] = call("notebook", self)
+        return bundle
+
     def __repr__(self) -> str:
         feeds = ", ".join(f"{node.name}: {node.spec}" for node in self._fed)
         name = "program" if self.name is None else f"program {self.name!r}"
@@ -465,37 +504,6 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
-
-
-def _closed(feeds: dict[str, object]) -> None:
-    """Let nothing through without the full check: there is no plan yet."""
-
-
-def _door(executable: Executable) -> Callable[[dict[str, object]], tuple[Array, ...] | None]:
-    """Make the quick check: exactly the declared arrays, of the shapes that are planned."""
-    schedule, shapes = executable.schedule, executable.plan.shapes
-    expected = [
-        (name, shapes[number], schedule.specs[number].dtype) for name, number in schedule.feeds
-    ]
-    count = len(expected)
-    array_type = np.ndarray
-    # Binding the few checks to names once makes the door as quick as the language allows.
-    namespace: dict[str, Any] = {"array_type": array_type}
-    tests, names = [f"len(feeds) == {count}"], []
-    lines = ["def door(feeds):", "    try:", "        pass"]
-    for i, (name, shape, dtype) in enumerate(expected):
-        namespace[f"name{i}"], namespace[f"shape{i}"], namespace[f"dtype{i}"] = name, shape, dtype
-        lines.append(f"        a{i} = feeds[name{i}]")
-        tests.append(
-            f"type(a{i}) is array_type and a{i}.shape == shape{i} and a{i}.dtype is dtype{i}"
-        )
-        names.append(f"a{i}, ")
-    lines += ["    except KeyError:", "        return None"]
-    lines += [f"    if {' and '.join(tests)}:", f"        return ({''.join(names)})"]
-    exec("\n".join(lines), namespace)
-    # Among its own globals the function would outlive its program until garbage is collected.
-    door: Callable[[dict[str, object]], tuple[Array, ...] | None] = namespace.pop("door")
-    return door
 
 
 def _flattened(

@@ -11,7 +11,7 @@ import os
 import warnings
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any, TypeAlias
 
@@ -94,6 +94,7 @@ class Entry:
     executable: Executable
     left: int | None = None
     promoted: bool = False
+    backend: str = "numpy"
 
 
 class Executors:
@@ -151,7 +152,7 @@ class Executors:
         if self.backend == "c":
             compiled = self._compiled(placed)
             if compiled is not None:
-                return Entry(compiled)
+                return Entry(compiled, backend="c")
         executable = bind(
             self.schedule, placed, self.cells, threads=self.threads, feeds_kept=self.feeds_kept
         )
@@ -170,7 +171,24 @@ class Executors:
             self.promoted += 1
             # The schedule of a compiled executable is another one, with kernels.
             placed = plan(self.schedule, entry.executable.plan.lengths)
-            entry.executable = self._compiled(placed) or entry.executable
+            compiled = self._compiled(placed)
+            if compiled is not None:
+                entry.executable, entry.backend = compiled, "c"
+
+    def timed(self, entry: Entry) -> Executable:
+        """Give an executable that does what an entry's does, on copies of the state, and is timed.
+
+        Updates on NumPy are left out: they are done all at once.
+        """
+        lengths = entry.executable.plan.lengths
+        copies = [Cell(cell.array.copy()) for cell in self.cells]
+        if entry.backend == "c":
+            native: Any = import_module(".backends.c", __package__)
+            placed = plan(self.schedule, lengths)
+            timed: Executable = native.bind(self.schedule, placed, copies, self.threads, timed=True)
+            return timed
+        schedule = replace(self.schedule, updates=())
+        return bind(schedule, plan(schedule, lengths), copies, timed=True)
 
     def calls(self) -> list[list[object]]:
         """Give, for each set of lengths, the calls that are left until machine code takes over.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import MutableSequence, Sequence
 from functools import partial
 from itertools import chain, count
 from sys import getrefcount
@@ -75,7 +75,7 @@ class StepEmitter(ABC):
         self.schedule = schedule
         self.plan = plan
         self.cells = cells
-        self.seconds = [0.0] * len(schedule.steps)
+        self.seconds: MutableSequence[float] | Array = [0.0] * len(schedule.steps)
         self.arrays: dict[int, Array] = {}
         self.fixed: set[int] = set()
         """Values that are the same in every call."""

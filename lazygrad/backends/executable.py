@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import linecache
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import copy_context
 from functools import partial
 from typing import Any
@@ -39,7 +39,7 @@ class Executable:
         source: str,
         step_at_line: dict[int, Step],
         file: str,
-        seconds: list[float],
+        seconds: Iterable[float],
     ) -> None:
         self.schedule = schedule
         self.plan = plan

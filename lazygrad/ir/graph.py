@@ -13,6 +13,7 @@ from ..errors import DuplicateNameError
 from ..lengths import Dim
 from .describe import describe
 from .flat import Flat, deep_copy, flatten, restore_nodes
+from .op import call
 from .printing import print_graph
 from .value import PLACEHOLDER, VARIABLE, Value, make
 
@@ -155,6 +156,10 @@ class Graph:
 
     def __str__(self) -> str:
         return print_graph(self)
+
+    def _repr_mimebundle_(self, **options: object) -> dict[str, str]:
+        bundle: dict[str, str] = call("notebook", self)
+        return bundle
 
     def __repr__(self) -> str:
         specs = ", ".join(str(node.spec) for node in self.outputs)

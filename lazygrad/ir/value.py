@@ -47,6 +47,7 @@ __all__ = [
     "no_grad",
     "originating",
     "placeholder",
+    "recording",
     "scope",
     "variable",
     "weak_operands",
@@ -121,9 +122,12 @@ def install_runtime(runtime: Runtime) -> None:
 
 
 class _Ambient(threading.local):
-    """The forward node whose derivative is being written in this thread."""
+    """What surrounds the nodes that are made in this thread."""
 
     origin: Value | None = None
+    """The forward node whose derivative is being written."""
+    made: list[Value] | None = None
+    """Where nodes are noted, if somebody records them."""
 
 
 _ambient = _Ambient()
@@ -306,7 +310,7 @@ class Value(ArrayMethods):
         return _runtime[0].show(self)
 
     def _repr_mimebundle_(self, **options: object) -> dict[str, str]:
-        bundle: dict[str, str] = call("draw", self)._repr_mimebundle_(**options)
+        bundle: dict[str, str] = call("notebook", self)
         return bundle
 
     def __copy__(self) -> Value:
@@ -353,6 +357,8 @@ def _initialize(
     node._gradient = None
     node._watchers = None
     node.serial = next(_serials)
+    if _ambient.made is not None:
+        _ambient.made.append(node)
     if like is not None:
         node.line, node.scope, node.origin = like.line, like.scope, like.origin
         node._stopped = like._stopped
@@ -551,6 +557,16 @@ def with_gradients() -> Iterator[None]:
         yield
     finally:
         _gradients.reset(token)
+
+
+@contextmanager
+def recording(made: list[Value] | None) -> Iterator[None]:
+    """Note the nodes that this thread makes inside in a list; None makes an outer one pause."""
+    before, _ambient.made = _ambient.made, made
+    try:
+        yield
+    finally:
+        _ambient.made = before
 
 
 def gradients_enabled() -> bool:

@@ -8,13 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakKeyDictionary, ref
 
 import numpy as np
 
 from ..errors import GraphError, OptionError
+from ..ir.op import call
 from ..ir.value import Value, scope, variable
 from ..ops import by_mode
-from .summary import Summary, noted, summarize
+from ..viz import Layer
+from .summary import Summary, called, noted, results_of, summarize
 
 if TYPE_CHECKING:
     from ..spec import DTypeLike
@@ -50,6 +53,10 @@ def buffer(data: object, *, dtype: DTypeLike | None = np.float32) -> Value:
     made = variable(data, dtype=dtype)
     made.requires_grad = False
     return made
+
+
+# What the latest call of a module gave, as long as somebody holds it.
+_latest: WeakKeyDictionary[Module, list[ref[Value]]] = WeakKeyDictionary()
 
 
 class Module:
@@ -91,7 +98,9 @@ class Module:
         with scope(self.scope_name()):
             try:
                 path = self.__dict__.get("_path", "")
-                return noted(self, path, lambda: self.forward(*operands, **options))
+                given = noted(self, path, lambda: self.forward(*operands, **options))
+                _latest[self] = [ref(node) for node in results_of(given)]
+                return given
             except GraphError as error:
                 if not hasattr(error, "layer"):
                     error.layer = self.scope_name()  # type: ignore[attr-defined]
@@ -247,7 +256,7 @@ class Module:
     def count_parameters(self, *, trainable: bool = False) -> int:
         """Count the numbers in all parameters, or in those that are trained."""
         chosen = self.trainable_parameters() if trainable else self.parameters()
-        return sum(int(np.prod(entry.data.shape)) for entry in chosen)
+        return sum(map(_numbers, chosen))
 
     def summary(self, *inputs: Any) -> Summary:
         """Give a table of the layers that a call takes part in: results, parameters, flops.
@@ -266,6 +275,42 @@ class Module:
         total                                           16     64  32*batch
         """
         return summarize(self, inputs)
+
+    def drawn_nodes(self, *inputs: Any) -> list[Value]:
+        """Give what a call on inputs gives, for a picture; without inputs the latest call's.
+
+        Inputs are as in `summary`. There is none of the latest call if nobody holds its results.
+
+        >>> from lazygrad import nn
+        >>> [node.spec for node in nn.Linear(3, 4).drawn_nodes(("batch", 3))]
+        [float32[batch, 4]]
+        """
+        if inputs:
+            return results_of(called(self, inputs))
+        held = [reference() for reference in _latest.get(self, ())]
+        found = [node for node in held if node is not None]
+        return found if len(found) == len(held) else []
+
+    def layer(self) -> Layer:
+        """Describe this module and all inside it, for a picture of what was not called yet."""
+        return self._layer("")
+
+    def _layer(self, name: str) -> Layer:
+        options = self.extra_repr()
+        return Layer(
+            name,
+            f"{type(self).__name__}({options})" if options else type(self).__name__,
+            tuple(
+                (path, str(entry.spec), _numbers(entry) if self.is_parameter(entry) else 0)
+                for path, entry in _found(self)
+                if isinstance(entry, Value) and entry.cell is not None
+            ),
+            tuple(child._layer(path) for path, child in self.named_children()),
+        )
+
+    def _repr_mimebundle_(self, **options: object) -> dict[str, str]:
+        bundle: dict[str, str] = call("notebook", self)
+        return bundle
 
     def own_variables(self) -> list[Value]:
         """List the parameters and buffers of this module itself, without those inside."""
@@ -293,6 +338,10 @@ class Module:
             return head + ")"
         rows = [f"  ({name}): " + repr(child).replace("\n", "\n  ") for name, child in children]
         return "\n".join([head, *rows, ")"])
+
+
+def _numbers(variable: Value) -> int:
+    return int(np.prod(variable.data.shape))
 
 
 def _joined(path: str, name: str) -> str:

@@ -20,7 +20,7 @@ from ..lengths import Dim, Length
 from ..report import table
 from ..spec import Spec, format_shape
 
-__all__ = ["Call", "Row", "Summary", "noted", "recorded", "summarize"]
+__all__ = ["Call", "Row", "Summary", "called", "noted", "recorded", "results_of", "summarize"]
 
 
 @dataclass
@@ -132,20 +132,24 @@ def summarize(module: Any, inputs: Sequence[Any]) -> Summary:
 
     An input is a node, an array, a `Spec`, or a shape, which stands for float32.
     """
-    nodes = [_input(place, given) for place, given in enumerate(inputs)]
     with recorded() as calls:
-        try:
-            module(*nodes)
-        except LazygradError:
-            raise
-        except TypeError as error:
-            raise OptionError(
-                f"summary: {type(module).__name__} can't be called with {len(nodes)} inputs:"
-                f" {error}."
-            ) from error
-    called = {id(call.module) for call in calls}
+        called(module, inputs)
+    modules = {id(call.module) for call in calls}
     seen: set[int] = set()
-    return Summary(tuple(_row(place, calls, called, seen) for place in range(len(calls))))
+    return Summary(tuple(_row(place, calls, modules, seen) for place in range(len(calls))))
+
+
+def called(module: Any, inputs: Sequence[Any]) -> Any:
+    """Call a module on inputs: nodes, arrays, specs, or shapes, which stand for float32."""
+    nodes = [_input(place, given) for place, given in enumerate(inputs)]
+    try:
+        return module(*nodes)
+    except LazygradError:
+        raise
+    except TypeError as error:
+        raise OptionError(
+            f"{type(module).__name__} can't be called with {len(nodes)} inputs: {error}."
+        ) from error
 
 
 def _input(place: int, given: Any) -> Any:
@@ -159,7 +163,7 @@ def _input(place: int, given: Any) -> Any:
 def _row(place: int, calls: Sequence[Call], called: set[int], seen: set[int]) -> Row:
     call = calls[place]
     inner = [c for c in calls[place + 1 :] if call.start < c.start < call.stop]
-    results = _nodes(call.result)
+    results = results_of(call.result)
     outputs = [format_shape(node.shape) for node in results]
     kinds = dict.fromkeys(node.dtype.name for node in results)
     numbers = size = 0
@@ -190,11 +194,12 @@ def _with_uncalled(module: Any, called: set[int]) -> Iterator[Any]:
             yield from _with_uncalled(child, called)
 
 
-def _nodes(result: Any) -> list[Value]:
+def results_of(result: Any) -> list[Value]:
+    """List the nodes in what a module gave."""
     if isinstance(result, Value):
         return [result]
     if isinstance(result, (tuple, list)):
-        return [node for entry in result for node in _nodes(entry)]
+        return [node for entry in result for node in results_of(entry)]
     return []
 
 

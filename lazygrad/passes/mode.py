@@ -6,7 +6,7 @@ from ..errors import ModeError, OptionError
 from ..ir.describe import describe, label
 from ..ir.graph import Graph, ancestors
 from ..ir.op import Trait
-from ..ir.value import CONSTANT, PLACEHOLDER, VARIABLE, Value, make
+from ..ir.value import CONSTANT, PLACEHOLDER, VARIABLE, Value, make, recording
 from .merge import merge_equal_nodes
 
 __all__ = ["mode_flags", "settle_mode", "take_updates"]
@@ -48,7 +48,8 @@ def settle_mode(graph: Graph, train: bool | None) -> Graph:
     >>> [node.op.name for node in settle_mode(Graph([by_mode(x * 2, x)]), train=False).nodes]
     ['placeholder']
     """
-    return _settled(graph, train, {})
+    with recording(None):
+        return _settled(graph, train, {})
 
 
 def _settled(graph: Graph, train: bool | None, outer: dict[int, Value]) -> Graph:

@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from ..errors import OptionError
 from ..ir.graph import Graph
+from ..ir.value import recording
 from .broadcast import drop_broadcasts
 from .fold import fold_constants, materialize_constants
 from .loops import merge_loops, prune_loops
@@ -150,7 +151,7 @@ def optimize(graph: Graph, passes: Sequence[Pass] = PASSES, watch: Watch | None 
     >>> len(Graph([x * 2 + x * 2])), len(optimize(Graph([x * 2 + x * 2])))
     (6, 4)
     """
-    with _collector_paused():
+    with _collector_paused(), recording(None):
         for step in passes:
             result = step.apply(graph)
             if watch is not None:

@@ -6,71 +6,56 @@ Every word of the user's is cut, cleaned and escaped; ids are numbers.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
 
 from ..errors import OptionError
 from ..ir.graph import Graph
 from ..ir.op import Trait
 from ..ir.value import CONSTANT, ITEM, LENGTH, PLACEHOLDER, VARIABLE, Value
+from .groups import Arrangement, Gathering, Group, Holder, arrange, counted
+from .labels import STYLES, defaults, plain_label
 from .summary import clean, describe_attrs, fixed_number, format_spec, summarize
 
 if TYPE_CHECKING:
     import graphviz
 
-__all__ = ["Annotations", "draw_graph"]
+__all__ = ["Annotations", "checked_direction", "picture_of_graph"]
 
 Annotations: TypeAlias = "Mapping[int, Mapping[str, object]]"
 """By the id of a node, rows to show with it, such as ``{"data": array, "grad": array}``."""
 
-# Fills and borders after Okabe and Ito's palette, which colour-blind readers can tell apart.
-_STYLES: dict[str, dict[str, str]] = {
-    "placeholder": {"shape": "box", "fillcolor": "#DCEEFB", "color": "#0072B2"},
-    "argument": {
-        "shape": "box",
-        "fillcolor": "#DCEEFB",
-        "color": "#0072B2",
-        "style": "filled,dashed",
-    },
-    "variable": {"shape": "box3d", "fillcolor": "#FDE9CC", "color": "#D55E00"},
-    "constant": {"shape": "note", "fillcolor": "#F1F1F1", "color": "#767676"},
-    "tensor": {"shape": "box", "fillcolor": "#FFFFFF", "color": "#767676"},
-    "result": {
-        "shape": "box",
-        "fillcolor": "#DDF3EA",
-        "color": "#009E73",
-        "peripheries": "2",
-    },
-    "operation": {
-        "shape": "box",
-        "style": "rounded,filled",
-        "fillcolor": "#FFFFFF",
-        "color": "#333333",
-    },
-    "derivative": {
-        "shape": "box",
-        "style": "rounded,filled",
-        "fillcolor": "#F7E6F0",
-        "color": "#B0568C",
-    },
-}
-# The best layout of a thousand nodes takes dot a minute, one nearly as good a few seconds.
-_HASTY = {"nslimit": "2", "nslimit1": "2"}
+# A row of more boxes is wider than a page.
+_FEW = 25
 _DIRECTIONS = ("LR", "TB", "RL", "BT")
 
 
-def draw_graph(
+def checked_direction(rankdir: str) -> str:
+    """Refuse what is no direction."""
+    if rankdir not in _DIRECTIONS:
+        raise OptionError(f"rankdir must be one of {', '.join(_DIRECTIONS)}, got {rankdir!r}.")
+    return rankdir
+
+
+def picture_of_graph(
     graph: Graph,
     annotations: Annotations | None = None,
     *,
-    rankdir: str = "LR",
-    limit: int = 1000,
+    titles: Sequence[str] = (),
+    depth: int | None = None,
+    fold: bool = True,
+    constants: bool = False,
+    mirrored: bool = False,
+    rankdir: str | None = None,
+    limit: int = 400,
 ) -> graphviz.Digraph:
     """Draw *graph* as a ``graphviz.Digraph``.
 
     Placeholders are blue boxes, variables orange blocks, constants grey notes, results green
-    with a double border; operations of a derivative are purple. Numbers stand inside the
-    operation that uses them. A node with *annotations* shows their rows.
+    with a double border; operations of a derivative are purple. A layer is a frame, or a yellow box
+    where it is closed. A node with *annotations* shows their rows.
 
     Parameters
     ----------
@@ -78,93 +63,167 @@ def draw_graph(
         The graph; nothing in it is computed.
     annotations
         By the id of a node, rows such as ``{"data": array, "grad": array}``.
+    titles
+        What the results are called.
+    depth
+        How many layers deep frames are drawn; layers below are closed. By default all.
+    fold
+        Whether blocks that repeat are drawn once, with how often they come.
+    constants
+        Whether constants have boxes; else they stand inside the operations that use them.
+    mirrored
+        Whether what differentiates runs beside what it is the derivative of, in the other
+        direction, tied to it by dashed lines.
     rankdir
-        Where the picture runs to: ``"LR"``, ``"TB"``, ``"RL"`` or ``"BT"``.
+        Where the picture runs to: ``"LR"``, ``"TB"``, ``"RL"`` or ``"BT"``. By default to the
+        right where there are few boxes, and else down.
     limit
-        The most nodes to draw; a larger graph is refused with an OptionError.
+        About how many boxes there are at most. In a larger graph layers are closed, and operations
+        outside of layers gathered, which a line below the picture says.
 
     Examples
     --------
     >>> x = Value(shape=(3,), name="x")
-    >>> picture = draw_graph(Graph([x + 1.0]))
+    >>> picture = picture_of_graph(Graph([x + 1.0]))
     >>> print(picture.source.splitlines()[0])
     digraph lazygrad {
     """
     import graphviz
 
-    if rankdir not in _DIRECTIONS:
-        raise OptionError(f"rankdir must be one of {', '.join(_DIRECTIONS)}, got {rankdir!r}.")
-    if len(graph) > limit:
-        raise OptionError(
-            f"the graph has {len(graph)} nodes, and a picture holds at most {limit}: draw a part"
-            " of it, raise limit=, or print it as text."
-        )
-    picture = graphviz.Digraph(
-        "lazygrad",
-        graph_attr={
-            "rankdir": rankdir,
-            "bgcolor": "white",
-            "nodesep": "0.3",
-            "ranksep": "0.45",
-            "pad": "0.2",
-            **(_HASTY if len(graph) > 200 else {}),
-        },
-        node_attr={
-            "fontname": "Helvetica,Arial,sans-serif",
-            "fontsize": "11",
-            "style": "filled",
-            "penwidth": "1.2",
-            "height": "0.3",
-            "margin": "0.14,0.07",
-        },
-        edge_attr={
-            "fontname": "Helvetica,Arial,sans-serif",
-            "fontsize": "9",
-            "fontcolor": "#555555",
-            "color": "#777777",
-            "arrowsize": "0.6",
-        },
+    if rankdir is not None:
+        checked_direction(rankdir)
+    hidden = set() if constants else _hidden(graph)
+    nodes = [node for node in graph.nodes if id(node) not in hidden]
+    after = _after_derivatives(graph) if mirrored else set()
+    arrangement = arrange(
+        graph,
+        nodes,
+        (lambda node: id(node) in after) if mirrored else _never,
+        depth=depth,
+        fold=fold,
+        limit=limit,
     )
-    _Picture(graph, annotations or {}, picture).fill()
+    direction = rankdir or ("LR" if arrangement.size <= _FEW else "TB")
+    picture = graphviz.Digraph(
+        "lazygrad", **defaults(direction, arrangement.size, arrangement.caption)
+    )
+    writer = _Picture(graph, arrangement, annotations or {}, titles, hidden, after, picture)
+    writer.write([node for node in nodes if id(node) not in arrangement.first])
     return picture
 
 
-class _Picture:
-    """The ids given so far: of each drawn operation, and of each drawn tensor."""
+def _never(node: Value) -> bool:
+    return False
 
-    def __init__(self, graph: Graph, annotations: Annotations, picture: graphviz.Digraph) -> None:
+
+def _hidden(graph: Graph) -> set[int]:
+    """Find the constants without a name, but for those that are handed out or in."""
+    kept = {id(node) for node in (*graph.outputs, *graph.inputs)}
+    return {
+        id(node)
+        for node in graph.nodes
+        if node.op in (CONSTANT, LENGTH) and node.name is None and id(node) not in kept
+    }
+
+
+def _after_derivatives(graph: Graph) -> set[int]:
+    """Find what belongs to a derivative, and all that is computed from it."""
+    after: set[int] = set()
+    for node in graph.nodes:
+        if node.origin is not None or any(id(operand) in after for operand in node.operands):
+            after.add(id(node))
+    return after
+
+
+class _Picture:
+    """The ids given so far: of what holds nodes, and of tensors that have a box beside it."""
+
+    def __init__(
+        self,
+        graph: Graph,
+        arrangement: Arrangement,
+        annotations: Annotations,
+        titles: Sequence[str],
+        hidden: set[int],
+        after: set[int],
+        picture: graphviz.Digraph,
+    ) -> None:
         self.graph = graph
+        self.arrangement = arrangement
         self.annotations = annotations
+        self.titles = titles
+        self.hidden = hidden
+        self.after = after
         self.picture = picture
-        self.results = {id(node): place for place, node in enumerate(graph.outputs)}
+        self.results: dict[int, list[int]] = {}
+        for place, node in enumerate(graph.outputs):
+            shown = arrangement.first.get(id(node), node)
+            self.results.setdefault(id(shown), []).append(place)
         self.arguments = {id(node) for node in graph.inputs}
-        self.operations: dict[int, str] = {}
+        self.ids: dict[int, str] = {}
         self.tensors: dict[int, str] = {}
         self.labelled: set[tuple[str, str]] = set()
+        self.tied: set[tuple[str, str]] = set()
+        self.bundles: dict[tuple[str, str], tuple[Value, list[Value]]] = {}
         self.count = 0
+        self.clusters = 0
 
-    def fill(self) -> None:
-        folded = self._folded()
-        for node in self.graph.nodes:
-            if id(node) in folded:
-                continue
-            if not node.operands:
-                self.tensors[id(node)] = self._box(node)
-                continue
-            if node.op is not ITEM:
-                self.operations[id(node)] = self._operation(node, folded)
-            if self._has_box(node):
-                box = self._box(node)
-                self._edge(node, box, label="")
-                self.tensors[id(node)] = box
+    def write(self, nodes: Sequence[Value]) -> None:
+        """Write the boxes, group by group, and then what is between them."""
+        self._boxes(self.arrangement.top, self.picture)
+        for node in nodes:
+            self._edges(node)
+        for (source, target), (user, values) in self.bundles.items():
+            label = format_spec(values[0]) if len(values) == 1 else f"{len(values)} values"
+            self._draw(user, source, target, values[0], label=plain_label([label]))
 
-    def _folded(self) -> set[int]:
-        kept = {*self.results, *self.arguments, *self.annotations}
-        return {
-            id(node)
-            for node in self.graph.nodes
-            if id(node) not in kept and fixed_number(node) is not None
-        }
+    def _boxes(self, members: Sequence[Holder], picture: graphviz.Digraph) -> None:
+        open_groups = [m for m in members if isinstance(m, Group) and not m.is_closed]
+        # What a layer does and its derivative share a frame.
+        frames: dict[frozenset[tuple[str, ...]], list[Group]] = {}
+        for group in open_groups:
+            frames.setdefault(group.paths, []).append(group)
+        for member in members:
+            if isinstance(member, Value):
+                self._node(member, picture)
+            elif isinstance(member, Gathering) or member.is_closed:
+                self._closed(member, picture)
+            elif frames[member.paths][0] is member:
+                self._frame(member, frames[member.paths], picture)
+
+    def _frame(self, group: Group, sharing: Sequence[Group], picture: graphviz.Digraph) -> None:
+        self.clusters += 1
+        kind = "repeated" if group.times > 1 else "cluster"
+        title = _title(group)
+        with picture.subgraph(name=f"cluster_{self.clusters}") as inner:
+            inner.attr(label=plain_label([title]), labeljust="l", **STYLES[kind])
+            self._boxes([member for each in sharing for member in each.members], inner)
+
+    def _closed(self, holder: Group | Gathering, picture: graphviz.Digraph) -> None:
+        rows = [] if isinstance(holder, Gathering) else [_title(holder)]
+        rows += counted(holder.nodes)
+        if numbers := _parameters(holder.nodes):
+            rows.append(f"{numbers:,} parameters")
+        kind = "gathered" if isinstance(holder, Gathering) else "layer"
+        if isinstance(holder, Group):
+            rows = [rows[0], *rows[3:]] if numbers else rows[:2]
+        style = dict(STYLES[kind])
+        if any(id(node) in self.after for node in holder.nodes if node.operands):
+            style |= {key: STYLES["derivative"][key] for key in ("fillcolor", "color")}
+        if isinstance(holder, Group) and holder.times > 1:
+            style["peripheries"] = "2"
+        self.ids[id(holder)] = self._add(picture, rows, style)
+
+    def _node(self, node: Value, picture: graphviz.Digraph) -> None:
+        if not node.operands:
+            self.tensors[id(node)] = self._box(node, picture)
+            return
+        if node.op is not ITEM:
+            self.ids[id(node)] = self._operation(node, picture)
+        if self._has_box(node):
+            # What is handed out leaves the layer that made it.
+            outer = self.picture if id(node) in self.results else picture
+            self.tensors[id(node)] = self._box(node, outer)
 
     def _has_box(self, node: Value) -> bool:
         return (
@@ -173,9 +232,11 @@ class _Picture:
             or bool(self.annotations.get(id(node)))
         )
 
-    def _id(self) -> str:
+    def _add(self, picture: graphviz.Digraph, rows: list[str], style: Mapping[str, str]) -> str:
+        name = f"n{self.count}"
         self.count += 1
-        return f"n{self.count - 1}"
+        picture.node(name, label=plain_label(rows), **style)
+        return name
 
     def _kind(self, node: Value) -> str:
         if id(node) in self.arguments:
@@ -188,7 +249,7 @@ class _Picture:
             return "constant"
         return "result" if id(node) in self.results else "tensor"
 
-    def _box(self, node: Value) -> str:
+    def _box(self, node: Value, picture: graphviz.Digraph) -> str:
         kind = self._kind(node)
         number = fixed_number(node)
         rows = [
@@ -198,63 +259,131 @@ class _Picture:
             rows.insert(0, clean(node.name))
         elif number is not None:
             rows.insert(0, number)
-        elif kind == "result":
-            several = len(self.graph.outputs) > 1
-            rows.insert(0, f"result {self.results[id(node)]}" if several else "result")
+        if id(node) in self.results:
+            rows = [*self._result_titles(node, bool(rows[1:])), *rows]
         for label, data in self.annotations.get(id(node), {}).items():
             rows.append(f"{clean(label, 12)} = {summarize(data)}")
-        name = self._id()
-        style = dict(_STYLES[kind])
+        style = dict(STYLES[kind])
         if id(node) in self.results:
             style["peripheries"] = "2"
-        self.picture.node(name, label=_label(rows), **style)
-        return name
+        return self._add(picture, rows, style)
 
-    def _operation(self, node: Value, folded: set[int]) -> str:
-        name = self._id()
-        drawn = [operand for operand in node.operands if id(operand) not in folded]
+    def _result_titles(self, node: Value, is_named: bool) -> list[str]:
+        places = self.results[id(node)]
+        given = [clean(self.titles[i]) for i in places if i < len(self.titles) and self.titles[i]]
+        given = [title for title in given if title != node.name]
+        if given or is_named:
+            return given
+        several = len(self.graph.outputs) > 1
+        return [f"result {place}" if several else "result" for place in places]
+
+    def _operation(self, node: Value, picture: graphviz.Digraph) -> str:
         title = clean(node.op.name, 32)
-        if len(drawn) < len(node.operands) or not node.operands:
-            inside = [
-                fixed_number(operand) if id(operand) in folded else "·" for operand in node.operands
-            ]
-            title = clean(f"{title}({', '.join(map(str, inside))})", 60)
+        inside = [_inside(o) if id(o) in self.hidden else "·" for o in node.operands]
+        if any(id(operand) in self.hidden for operand in node.operands):
+            title = clean(f"{title}({', '.join(inside)})", 60)
         attrs = describe_attrs(node.attrs)
         kind = "operation" if node.origin is None else "derivative"
-        label = _label([title, attrs] if attrs else [title])
-        self.picture.node(name, label=label, **_STYLES[kind])
-        # Where the order of operands matters and can't be seen, they are numbered.
-        numbered = len(drawn) > 1 and Trait.COMMUTATIVE not in node.op.traits
-        for place, operand in enumerate(node.operands):
-            if id(operand) not in folded:
-                self._edge(operand, name, str(place + 1) if numbered else "")
-        return name
+        return self._add(picture, [title, attrs] if attrs else [title], STYLES[kind])
 
-    def _edge(self, source: Value, target: str, place: str = "", label: str | None = None) -> None:
+    def _edges(self, node: Value) -> None:
+        holder = self.arrangement.of(node)
+        target = self.ids.get(id(holder), "")
+        shown = [o for o in node.operands if id(o) not in self.hidden]
+        # Where the order of operands matters and can't be seen, they are numbered.
+        numbered = len(shown) > 1 and Trait.COMMUTATIVE not in node.op.traits
+        if node.op is not ITEM:
+            for place, operand in enumerate(node.operands):
+                if id(operand) in self.hidden:
+                    continue
+                if holder is node:
+                    self._flow(operand, node, target, str(place + 1) if numbered else "")
+                elif self.arrangement.of(operand) is not holder:
+                    self._flow(operand, node, target)
+        if id(node) in self.tensors and node.operands:
+            self._from(node, node, self.tensors[id(node)], label="")
+        if self.after and node.origin is not None and target:
+            self._tie(node.origin, target)
+
+    def _flow(self, source: Value, user: Value, target: str, place: str = "") -> None:
+        """Draw what a node reads."""
+        source = self.arrangement.first.get(id(source), source)
         options = {"headlabel": place, "labeldistance": "1.6", "labelfontsize": "8"}
-        if not place:
-            options = {}
-        if id(source) in self.tensors:
-            self.picture.edge(self.tensors[id(source)], target, **options)
+        self._from(source, user, target, **(options if place else {}))
+
+    def _from(
+        self, source: Value, user: Value, target: str, label: str | None = None, **options: str
+    ) -> None:
+        is_gathered = label is None and self.arrangement.of(user) is not user
+        if id(source) in self.tensors and self.tensors[id(source)] != target:
+            origin = self.tensors[id(source)]
+            if not is_gathered or (origin, target) not in self.labelled:
+                self._draw(user, origin, target, source, **options)
+                self.labelled.add((origin, target))
             return
-        text = format_spec(source) if label is None else label
-        owner = source
+        owner, item = source, ""
         if source.op is ITEM:
             owner = source.operands[0]
-            text = f".{source.attrs['index']}  {text}".rstrip()
-        origin = self.operations[id(owner)]
+            item = f".{source.attrs['index']}  "
+        holder = self.arrangement.of(owner)
+        origin = self.ids.get(id(holder)) or self.tensors[id(holder)]
+        if origin == target:
+            return
+        if is_gathered or holder is not self.arrangement.first.get(id(owner), owner):
+            _, values = self.bundles.setdefault((origin, target), (user, []))
+            if all(source is not value for value in values):
+                values.append(source)
+            return
+        text = f"{item}{format_spec(source)}" if label is None else f"{item}{label}".rstrip()
         # A value that is used twice at one place is labelled once.
         if text and (origin, target) not in self.labelled:
-            options["label"] = _label([text])
+            options["label"] = plain_label([text])
             self.labelled.add((origin, target))
-        self.picture.edge(origin, target, **options)
+        self._draw(user, origin, target, source, **options)
+
+    def _draw(
+        self, user: Value, tail: str, head: str, source: Value | None = None, **options: str
+    ) -> None:
+        """Draw an edge; what flows back stands the other way round, so that it runs beside."""
+        if id(user) in self.after:
+            if source is None or id(source) in self.after:
+                tail, head = head, tail
+                options["dir"] = "back"
+                if "headlabel" in options:
+                    options["taillabel"] = options.pop("headlabel")
+            else:
+                options["constraint"] = "false"
+            options["color"] = STYLES["derivative"]["color"]
+        self.picture.edge(tail, head, **options)
+
+    def _tie(self, origin: Value, target: str) -> None:
+        """Tie an operation of a derivative to the forward node that it belongs to."""
+        origin = self.arrangement.first.get(id(origin), origin)
+        holder = self.arrangement.holder.get(id(origin))
+        source = self.ids.get(id(holder)) or self.tensors.get(id(origin))
+        if source is None or source == target or (source, target) in self.tied:
+            return
+        self.tied.add((source, target))
+        options = {"style": "dashed", "arrowhead": "none", "minlen": "0", "penwidth": "0.8"}
+        self.picture.edge(source, target, color=STYLES["derivative"]["color"], **options)
 
 
-def _label(rows: list[str]) -> str:
-    """Join lines into a label that graphviz shows letter by letter."""
-    import graphviz
+def _title(group: Group) -> str:
+    times = f"x {group.times}" if group.times > 1 else ""
+    return "   ".join(
+        part for part in (clean(group.label, 80) if group.label else "", times) if part
+    )
 
-    # Entities such as &lt; are read in plain labels too.
-    lines = [str(graphviz.escape(row.replace("&", "&amp;"))) for row in rows]
-    label: str = graphviz.nohtml("\\n".join(lines))
-    return label
+
+def _inside(node: Value) -> str:
+    number = fixed_number(node)
+    return format_spec(node) if number is None else number
+
+
+def _parameters(nodes: Sequence[Value]) -> int:
+    """Count the numbers in variables that require a gradient."""
+    return sum(
+        int(np.prod(node.cell.array.shape))
+        for node in nodes
+        if node.op is VARIABLE and node.requires_grad and node.cell is not None
+    )

@@ -1,7 +1,7 @@
 """A picture that shows itself in a notebook and saves itself to a file.
 
-``dot``, graphviz's program, renders it; without that program there is still its source and a tree
-of text.
+``dot``, graphviz's program, renders it; without that program there is still its source and a
+text. Knows nothing of what is drawn.
 """
 
 from __future__ import annotations
@@ -10,58 +10,85 @@ import os
 import shutil
 import subprocess
 import sys
+from base64 import b64encode
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import OperationError, OptionError
-from ..ir.graph import Graph
-from .draw import Annotations, draw_graph
-from .tree import to_text_tree
 
 if TYPE_CHECKING:
     import graphviz
 
-__all__ = ["Drawing"]
+__all__ = ["FORMATS", "Drawing", "checked_format", "notebook_bundle"]
 
-_TEXT_FORMATS = {".dot", ".gv"}
-_RENDERED_FORMATS = {".svg", ".png", ".pdf"}
+FORMATS = ("svg", "png", "pdf")
+"""What ``dot`` is asked to render."""
+
+_TEXT_FORMATS = ("dot", "gv")
 _TIMEOUT = 60.0
+# A cell of a notebook that shows a node should not wait for its picture for long.
+_PATIENCE = 20.0
+
+
+def checked_format(format: str) -> str:
+    """Refuse what is no format of a picture."""
+    if format not in FORMATS:
+        raise OptionError(f"format must be one of {', '.join(FORMATS)}, got {format!r}.")
+    return format
 
 
 class Drawing:
-    """The picture of one graph.
+    """A picture: its source, its text, its files.
 
-    Parameters are those of `draw_graph`; *timeout* is how many seconds ``dot`` may take. Nothing is
-    drawn before it is asked for.
+    Nothing is drawn before it is asked for.
 
-    >>> from lazygrad.ir.value import Value
-    >>> x = Value(shape=(3,), name="x")
-    >>> print(Drawing(Graph([x + 1.0])))
-    add -> float64[3]
-    ├─ x: placeholder float64[3]
-    └─ 1: float64
+    Parameters
+    ----------
+    make
+        Gives the picture as a graphviz object.
+    text
+        Gives what stands for it where nothing can be rendered, and in ``print``.
+    what
+        What is drawn, in a few words.
+    format
+        ``"svg"``, ``"png"`` or ``"pdf"``: what a notebook shows, and ``save`` writes to a path
+        without a suffix.
+    timeout
+        How many seconds ``dot`` may take.
+
+    Examples
+    --------
+    >>> import graphviz
+    >>> picture = Drawing(lambda: graphviz.Digraph("empty"), lambda: "nothing", "nothing")
+    >>> print(picture), print(picture.source)
+    nothing
+    digraph empty {
+    }
+    <BLANKLINE>
+    (None, None)
     """
 
     def __init__(
         self,
-        graph: Graph,
-        annotations: Annotations | None = None,
+        make: Callable[[], graphviz.Digraph],
+        text: Callable[[], str],
+        what: str,
         *,
-        rankdir: str = "LR",
-        limit: int = 1000,
+        format: str = "svg",
         timeout: float = _TIMEOUT,
     ) -> None:
-        self.graph = graph
-        self.annotations = annotations
-        self.rankdir = rankdir
-        self.limit = limit
+        self._make = make
+        self._text = text
+        self._what = what
+        self.format = checked_format(format)
         self.timeout = timeout
 
     @cached_property
     def digraph(self) -> graphviz.Digraph:
-        """The picture as a graphviz object; a graph over the limit raises an OptionError."""
-        return draw_graph(self.graph, self.annotations, rankdir=self.rankdir, limit=self.limit)
+        """The picture as a graphviz object."""
+        return self._make()
 
     def __getattr__(self, name: str) -> Any:
         """Do what else a graphviz object does: ``render``, ``view``, ``pipe``, ``body``."""
@@ -76,7 +103,7 @@ class Drawing:
 
     def svg(self) -> str:
         """Render the picture; raises OperationError where ``dot`` is missing or fails."""
-        text = self._render("svg").decode("utf-8")
+        text = self._render("svg", self.timeout).decode("utf-8")
         # What precedes the element is a declaration that no place inside a page may have.
         return text[text.index("<svg") :]
 
@@ -87,44 +114,46 @@ class Drawing:
         standard error says.
         """
         target = Path(path)
-        suffix = target.suffix.lower()
-        if suffix not in _TEXT_FORMATS | _RENDERED_FORMATS:
-            known = ", ".join(sorted(_TEXT_FORMATS | _RENDERED_FORMATS))
+        if not target.suffix:
+            target = target.with_name(f"{target.name}.{self.format}")
+        suffix = target.suffix.lower()[1:]
+        if suffix not in (*_TEXT_FORMATS, *FORMATS):
+            known = ", ".join(f".{name}" for name in sorted((*_TEXT_FORMATS, *FORMATS)))
             raise OptionError(f"{target.name!r}: the name of a picture ends in one of {known}.")
-        if suffix in _RENDERED_FORMATS and shutil.which("dot") is None:
+        if suffix in FORMATS and shutil.which("dot") is None:
             written = target.with_suffix(".dot")
             print(
                 f"graphviz's program `dot` is not installed: wrote {written} instead of {target}",
                 file=sys.stderr,
             )
-            target, suffix = written, ".dot"
+            target, suffix = written, "dot"
         if suffix in _TEXT_FORMATS:
             target.write_text(self.source, encoding="utf-8")
-        elif suffix == ".svg":
+        elif suffix == "svg":
             target.write_text(self.svg(), encoding="utf-8")
         else:
-            target.write_bytes(self._render(suffix[1:]))
+            target.write_bytes(self._render(suffix, self.timeout))
         return target
 
-    def _render(self, format: str) -> bytes:
+    def _render(self, format: str, timeout: float) -> bytes:
         program = shutil.which("dot")
         if program is None:
             raise OperationError(
                 "graphviz's program `dot` is not installed, so nothing can be rendered;"
-                " .source has the picture's text and print() shows it as a tree."
+                " .source has the picture's text and print() shows it as text."
             )
         try:
             done = subprocess.run(
                 [program, f"-T{format}"],
                 input=self.source.encode("utf-8"),
                 capture_output=True,
-                timeout=self.timeout,
+                timeout=timeout,
                 check=True,
             )
         except subprocess.TimeoutExpired:
             raise OperationError(
-                f"`dot` took longer than {self.timeout:g} s over {len(self.graph)} nodes;"
-                " draw a part of the graph, or save it as .dot."
+                f"`dot` took longer than {timeout:g} s over {self._what};"
+                " draw a part of it, or save it as .dot."
             ) from None
         except subprocess.CalledProcessError as error:
             reason = error.stderr.decode("utf-8", "replace").strip().splitlines()
@@ -134,14 +163,31 @@ class Drawing:
         return done.stdout
 
     def __str__(self) -> str:
-        return to_text_tree(self.graph, self.annotations, limit=self.limit)
+        return self._text()
 
     def __repr__(self) -> str:
-        return f"<drawing of {len(self.graph)} nodes>"
+        return f"<drawing of {self._what}>"
+
+    def _picture(self) -> dict[str, str]:
+        """Render what a notebook shows, in less time than a file may take."""
+        rendered = self._render(self.format, min(self.timeout, _PATIENCE))
+        if self.format == "svg":
+            text = rendered.decode("utf-8")
+            return {"image/svg+xml": text[text.index("<svg") :]}
+        kind = "image/png" if self.format == "png" else "application/pdf"
+        return {kind: b64encode(rendered).decode("ascii")}
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
-        try:
-            return {"image/svg+xml": self.svg(), "text/plain": str(self)}
-        except Exception as error:
-            # A notebook shows what there is; an error here would hide the cell's result.
-            return {"text/plain": f"{self}\n\n(no picture: {error})"}
+        return notebook_bundle(lambda: self, lambda: str(self))
+
+
+def notebook_bundle(draw: Callable[[], Drawing], text: Callable[[], str]) -> dict[str, str]:
+    """Give what a notebook shows: a picture and *text*, or the picture's text; never an error."""
+    drawing = None
+    try:
+        drawing = draw()
+        return {**drawing._picture(), "text/plain": text()}
+    except Exception as error:
+        # An error here would hide the cell's result.
+        shown = text() if drawing is None else str(drawing)
+        return {"text/plain": f"{shown}\n\n(no picture: {error})"}

@@ -10,7 +10,13 @@ import numpy as np
 from ..ir.printing import write_attribute
 from ..ir.value import CONSTANT, LENGTH, Value
 
-__all__ = ["clean", "describe_attrs", "fixed_number", "format_spec", "summarize"]
+__all__ = [
+    "clean",
+    "describe_attrs",
+    "fixed_number",
+    "format_spec",
+    "summarize",
+]
 
 
 def format_spec(node: Value) -> str:
@@ -44,12 +50,12 @@ def _number(number: float | int | bool) -> str:
 
 
 def summarize(data: object) -> str:
-    """Say an array in one line: a number, a few numbers, or shape, range and mean.
+    """Say an array in one line: a number, a few numbers, or shape, range, mean and shares.
 
     >>> summarize(np.float32(2)), summarize(np.arange(3)), summarize(None)
     ('2', '[0, 1, 2]', 'none')
     >>> summarize(np.arange(12.0).reshape(3, 4))
-    '(3, 4)  0 to 11, mean 5.5'
+    '(3, 4)  0 to 11, mean 5.5, 8.33 % zeros'
     """
     if data is None:
         return "none"
@@ -71,15 +77,31 @@ def _range(array: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> str:
     if array.dtype.kind == "b":
         return f"{int(np.count_nonzero(array))} of {array.size} true"
     finite = array[np.isfinite(array)]
-    odd = array.size - finite.size
-    note = f", {odd} not finite" if odd else ""
-    if finite.size == 0:
-        return note[2:]
-    low, high = finite.min().item(), finite.max().item()
-    if low == high:
-        return f"all {_number(low)}{note}"
-    mean = finite.mean(dtype=np.float64).item()
-    return f"{_number(low)} to {_number(high)}, mean {_number(mean)}{note}"
+    parts: list[str] = []
+    if finite.size:
+        low, high = finite.min().item(), finite.max().item()
+        if low == high:
+            parts = [f"all {_number(low)}"] if finite.size == array.size else [_number(low)]
+        else:
+            mean = finite.mean(dtype=np.float64).item()
+            parts = [f"{_number(low)} to {_number(high)}", f"mean {_number(mean)}"]
+            parts += _share(int(np.count_nonzero(array == 0)), array.size, "zeros")
+    if array.dtype.kind == "f":
+        missing = int(np.count_nonzero(np.isnan(array)))
+        parts += _share(missing, array.size, "NaN")
+        parts += _share(array.size - finite.size - missing, array.size, "infinite")
+    return ", ".join(parts)
+
+
+def _share(count: int, size: int, what: str) -> list[str]:
+    """Say a share in percent; all of it only if it is all."""
+    if not count:
+        return []
+    if count == size:
+        return [f"all {what}"]
+    percent = 100 * count / size
+    text = "<0.1" if percent < 0.1 else ">99.9" if percent > 99.9 else f"{percent:.3g}"
+    return [f"{text} % {what}"]
 
 
 def fixed_number(node: Value) -> str | None:

@@ -37,14 +37,18 @@ def bind(
     threads: int = 1,
     *,
     feeds_kept: bool = False,
+    timed: bool = False,
 ) -> Executable:
     """Fuse the steps of a schedule, compile them, and bind them to arrays.
 
-    Long loops are shared among *threads*; what they compute doesn't depend on how many these are.
+    Long loops are shared among *threads*; what they compute doesn't depend on how many these are. A
+    *timed* executable adds up the seconds of each step as it runs.
     Raises CompilerError where there is no machine code to be had.
     """
     fused, placed, toolchain = _prepared(schedule, plan)
-    emitter = SegmentEmitter(fused, placed, cells, toolchain, loop_function, threads, feeds_kept)
+    emitter = SegmentEmitter(
+        fused, placed, cells, toolchain, loop_function, threads, feeds_kept, timed
+    )
     return emitter.executable()
 
 

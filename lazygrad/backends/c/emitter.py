@@ -29,7 +29,7 @@ from .loops import kernel_function
 from .moves import move_function
 from .pool import parts_runner
 from .products import product_function, product_kernel_function
-from .text import Function, Layout, literal
+from .text import Function, Layout, indented, literal
 from .toolchain import Toolchain
 from .unit import NOT_FIT, RESERVED, Unit, comment
 from .windows import window_function
@@ -44,6 +44,15 @@ HEAD = object.__basicsize__
 
 # Less memory than this is gone through in about 20 us.
 _SHORT_BYTES = 1 << 18
+
+_NOW = """\
+#include <time.h>
+
+static double now(void) {
+    struct timespec time;
+    timespec_get(&time, TIME_UTC);
+    return time.tv_sec + 1e-9 * time.tv_nsec;
+}"""
 
 
 def _copied(array: Array) -> Array:
@@ -78,8 +87,9 @@ class SegmentEmitter(NumpyEmitter):
         write_loop: WriteLoop,
         threads: int,
         feeds_kept: bool = False,
+        timed: bool = False,
     ) -> None:
-        super().__init__(schedule, plan, cells, feeds_kept)
+        super().__init__(schedule, plan, cells, feeds_kept, timed)
         self.threads = threads
         self.write_loop = write_loop
         self.python_steps: list[Step] = []
@@ -87,6 +97,7 @@ class SegmentEmitter(NumpyEmitter):
         self.toolchain = toolchain
         self.unit = Unit(HEAD, toolchain.vector_bytes)
         self.bases: list[Array | None] = [None] * RESERVED
+        self.clock = self._add_clock() if timed else ""
         self.base_of: dict[int, str] = {}
         self.arena_bytes = plan.arena_bytes
         self.shown: dict[int, Array] = {}
@@ -244,13 +255,28 @@ class SegmentEmitter(NumpyEmitter):
                 if step.writes[0] in seen:
                     body += self._view_lines(step)
             elif function is not None:
-                self.pending += self.unit.call(function, self.layouts, self._said(step), index)
+                self.pending += self._timed_call(function, step, index)
                 self.can_fail |= function.can_fail
             else:
                 self.python_steps.append(step)
-                body += [*self._segment_lines(), *self._step_lines(step)]
+                body += [*self._segment_lines(), *self._clocked(index, self._step_lines(step))]
         # The last segment of all writes the updates too.
         return body if self.is_last else [*body, *self._segment_lines()]
+
+    def _add_clock(self) -> str:
+        """Give the entry of the seconds that steps take, which C and Python add to."""
+        seconds = np.zeros(len(self.schedule.steps))
+        self.seconds = seconds
+        self.unit.add_helper("now", _NOW)
+        return self.held(seconds)
+
+    def _timed_call(self, function: Function, step: Step, index: int) -> list[str]:
+        """Write the call of a step's function, between two looks at the clock if it is timed."""
+        lines = self.unit.call(function, self.layouts, self._said(step), index)
+        if not self.timed:
+            return lines
+        stop = f"((double *){self.clock})[{index}] += now() - began;"
+        return ["{", *indented(["double began = now();", *lines, stop]), "}"]
 
     def _is_known(self, step: Step) -> bool:
         return not step.is_view and step.writes[0] in self.fixed
@@ -364,7 +390,7 @@ class SegmentEmitter(NumpyEmitter):
         for index, function in functions.items():
             step = self.schedule.steps[index]
             if function is not None:
-                self.pending += self.unit.call(function, self.layouts, self._said(step), index)
+                self.pending += self._timed_call(function, step, index)
                 continue
             cell = next(cell for cell, own in self.plan.direct if own == index)
             left.append(f"{self._deferred_source(step, cell)}, ")

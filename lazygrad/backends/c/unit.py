@@ -122,6 +122,10 @@ class Unit:
             f"if ({call}) return {step + 1};" if function.can_fail else f"{call};",
         ]
 
+    def add_helper(self, name: str, text: str) -> None:
+        """Add a function that segments call."""
+        self._helpers[name] = text
+
     def address(self, layout: Layout, is_written: bool) -> str:
         """Write where a value lies."""
         const = "" if is_written else "const "
