@@ -412,13 +412,14 @@ class Program:
         profile = self.profiled
         return explain_table(self._latest, self.name, self.variables, profile)
 
-    def profile(self, /, repeat: int = 20, **feeds: object) -> str:
+    def profile(self, /, repeat: int | None = None, **feeds: object) -> str:
         """Time every step on these feeds, leaving all state as it was, and write the table.
 
-        What is timed is what runs a call now: NumPy, or machine code, kernel by kernel. `explain`
-        shows the times from then on.
+        What is timed is what runs a call now: NumPy, or machine code, kernel by kernel; *repeat*
+        times, by default 20 times or as often as goes into a tenth of a second. `explain` shows
+        the times from then on.
         """
-        if repeat < 1:
+        if repeat is not None and repeat < 1:
             raise OptionError(f"profile: repeat must be at least 1, got {repeat}.")
         with self._lock:
             arguments = self._enter(feeds)
@@ -448,8 +449,8 @@ class Program:
     @property
     def titles(self) -> list[str]:
         """What the results of `graph` are, where that is known: keys, and new values."""
-        count = len(_flattened(self._outputs)[0])
-        keys = list(self._outputs) if isinstance(self._outputs, Mapping) else [""] * count
+        names = [node.name or "" for node in _flattened(self._outputs)[0]]
+        keys = list(self._outputs) if isinstance(self._outputs, Mapping) else names
         return [*map(str, keys), *(f"new {label(old)}" for old, _ in self._updates)]
 
     def find_nan(

@@ -71,10 +71,11 @@ def draw(
         *inputs*: nodes, arrays, or shapes, which stand for float32. Without any its latest call is
         drawn, if what it gave is still there, and else the tree of its layers.
     values
-        Whether nodes show their data and gradients where these are there; nothing is run for it.
+        Whether nodes show their data and gradients in the latest forward and backward, if there
+        were any.
     gradients
-        Whether the derivatives of the results are drawn beside them, each tied to the node that it
-        is the derivative of.
+        Whether the gradients of the results are drawn too. Derivatives stand beside the nodes that
+        they are the derivatives of, tied to them by dashed lines.
     schedule
         Whether the steps are drawn that run, fused and with their places in memory, instead of
         nodes; of a program those of the lengths of its latest call, or of *lengths*.
@@ -129,7 +130,7 @@ def draw(
     if gradients:
         graph, titles = _with_gradients(graph, titles)
     annotations = known_values(graph) if values else None
-    return _drawn_graph(graph, annotations, titles, look, mirrored=gradients)
+    return _drawn_graph(graph, annotations, titles, look)
 
 
 @dataclass(frozen=True)
@@ -169,8 +170,8 @@ def _drawn_graph(
     annotations: Annotations | None,
     titles: Sequence[str],
     look: _Look,
-    mirrored: bool = False,
 ) -> Drawing:
+    has_derivatives = any(node.origin is not None for node in graph.nodes)
     return Drawing(
         lambda: picture_of_graph(
             graph,
@@ -180,7 +181,7 @@ def _drawn_graph(
             # Equal blocks have values of their own.
             fold=look.fold and annotations is None,
             constants=look.constants,
-            mirrored=mirrored,
+            mirrored=has_derivatives,
             rankdir=look.rankdir,
             limit=look.limit,
         ),

@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import warnings
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -327,15 +327,42 @@ class Evaluation:
         self._require_current(f"the value of {label(node)}")
         self._shown.append(node)
         self._is_outgrown = True
-        return self._interpreted(node)
+        return self._interpreted([node])[0]
 
-    def _interpreted(self, node: Value) -> Any:
-        """Compute a node from the snapshot, once; from the next forward on it is kept."""
+    def _interpreted(self, nodes: Sequence[Value]) -> list[Any]:
+        """Compute nodes from the snapshot."""
         with np.errstate(all="ignore"):
             # The root comes along: what makes a length known in mid-run may lie beside the node.
-            settled = settle_mode(Graph([node, self._node]), None)
+            settled = settle_mode(Graph([*nodes, self._node]), None)
             found = interpret(settled, self._feeds, self._lengths, self.counts)
-        return own(np.asarray(found[0]))
+        return [own(np.asarray(array)) for array in found[:-1]]
+
+    def recall(self, nodes: Sequence[Value]) -> dict[int, dict[str, Any]]:
+        """Give data and gradients of nodes below the root, computed once more; nothing is kept.
+
+        By the ids of nodes: ``data`` in the most recent forward, and ``grad`` if the most recent
+        backward came after it. Nothing where a variable has changed since.
+        """
+        if not self.forward_tick or self._changed() is not None:
+            return {}
+        single = [node for node in nodes if not node.several]
+        facts = {
+            id(node): {"data": data}
+            for node, data in zip(single, self._interpreted(single), strict=True)
+        }
+        if self.backward_tick < self.forward_tick:
+            return facts
+        wanted = [node for node in single if node.operands and node.requires_grad]
+        pulled = pull_back([self._node], [self._start()], wanted)
+        pairs = [(id(n), g) for n, g in zip(wanted, pulled, strict=True) if g is not None]
+        gradients = self._interpreted([gradient for _, gradient in pairs])
+        for (key, _), gradient in zip(pairs, gradients, strict=True):
+            facts[key]["grad"] = gradient
+        return facts
+
+    def _start(self) -> Value:
+        """Give the cotangent that the most recent backward started from."""
+        return filled(self._node.spec, 1.0) if self._seed is None else constant(self._seed)
 
     def peek(self, node: Value) -> Any:
         """Give a node's value in the most recent forward if it is still there, else None."""
@@ -357,10 +384,8 @@ class Evaluation:
             return own(ones if self._seed is None else self._seed)
         self._leaves.append(node)
         self._is_outgrown = True
-        root = self._node
-        seed = filled(root.spec, 1.0) if self._seed is None else constant(self._seed)
-        (found,) = pull_back([root], [seed], [node])
-        self.gradients[id(node)] = None if found is None else self._interpreted(found)
+        (found,) = pull_back([self._node], [self._start()], [node])
+        self.gradients[id(node)] = None if found is None else self._interpreted([found])[0]
         return self.gradients[id(node)]
 
 

@@ -52,7 +52,10 @@ def _evaluation(value: Value) -> Evaluation:
 
 
 def known_values(graph: Graph) -> dict[int, dict[str, Any]]:
-    """Gather, by the ids of nodes, the values and gradients that are there without a run."""
+    """Gather, by the ids of nodes, values and gradients of the latest runs, if there were any.
+
+    What was not kept is computed once more, unless the graph is large.
+    """
     known: dict[int, dict[str, Any]] = {}
     free = not any(node.op in (PLACEHOLDER, LENGTH) for node in graph.nodes)
     computed: list[Any] = []
@@ -70,7 +73,21 @@ def known_values(graph: Graph) -> dict[int, dict[str, Any]]:
             facts["data"] = max(ran, key=lambda e: e.forward_tick).peek(node)
         facts["grad"] = latest_gradient(node)
         known[id(node)] = {name: fact for name, fact in facts.items() if fact is not None}
+    if len(graph.nodes) <= _SHOWN_NODES:
+        _recall(graph, known)
     return known
+
+
+def _recall(graph: Graph, known: dict[int, dict[str, Any]]) -> None:
+    """Add what the evaluations of results, or of nodes above them, still know."""
+    for output in graph.outputs:
+        ran = [e for e in watching(output) if e.forward_tick]
+        if not ran:
+            continue
+        latest = max(ran, key=lambda e: (e.backward_tick > e.forward_tick, e.forward_tick))
+        nodes = [node for node in ancestors([output]) if len(known[id(node)]) < 2]
+        for key, facts in latest.recall(nodes).items():
+            known[key] = {**facts, **known[key]}
 
 
 class NodeRuntime:

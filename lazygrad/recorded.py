@@ -129,7 +129,7 @@ class CompGraph(Drawing):
                 "margin": "0.075,0.075",
                 "ranksep": "0.45",
                 "outputorder": "edgesfirst",
-                "bgcolor": "transparent",
+                "bgcolor": "white",
             },
             "node_attr": {
                 "shape": "box",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from time import perf_counter
 
 from .backends.executable import Executable
 from .ir.op import Array
@@ -24,6 +25,8 @@ __all__ = [
     "outline_table",
     "table",
 ]
+
+_RUNS, _SECONDS = 20, 0.1
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,7 @@ def explain_table(
     times = [("time", "share", "GFLOP/s", "GB/s"), *_times(facts, profile)]
     title += (
         f"; {format_duration(profile.whole)} a run in steps on {profile.backend},"
-        f" mean of {profile.repeat}"
+        f" mean of {profile.repeat:,}"
     )
     return f"{title}\n" + table([(*row, *time) for row, time in zip(rows, times, strict=True)])
 
@@ -174,19 +177,24 @@ def _times(facts: Sequence[StepFacts], profile: Profile) -> list[tuple[str, str,
     return rows
 
 
-def measured(timed: Executable, backend: str, feeds: Sequence[Array], repeat: int) -> Profile:
+def measured(
+    timed: Executable, backend: str, feeds: Sequence[Array], repeat: int | None
+) -> Profile:
     """Run a timed executable *repeat* times on *feeds*, and give the mean seconds of each step.
 
-    Raises OptionError unless *repeat* is at least 1, and what a run raises.
+    By default 20 times, and more if they are short, since a clock has a step too. Raises what a run
+    raises.
     """
+    count, stop = 0, perf_counter() + _SECONDS
     try:
-        for _ in range(repeat):
+        while count < (repeat or _RUNS) or (repeat is None and perf_counter() < stop):
             timed.sections["run"](*feeds)
+            count += 1
     except Exception as error:
         failure = timed.failure(error)
         raise failure from failure.__cause__
-    seconds = tuple(float(total) / repeat for total in timed.seconds)
-    return Profile(timed.plan.lengths, backend, seconds, repeat)
+    seconds = tuple(float(total) / count for total in timed.seconds)
+    return Profile(timed.plan.lengths, backend, seconds, count)
 
 
 def _counted(count: int, what: str) -> str:

@@ -220,7 +220,17 @@ BAD = {
 }
 
 # Their first argument is no node, or they take none; the last two are other names of a function.
-WITHOUT_NODES = {"constant", "custom_op", "draw", "no_grad", "parse", "placeholder", "scope"}
+WITHOUT_NODES = {
+    "constant",
+    "custom_op",
+    "draw",
+    "draw_dot",
+    "draw_graph",
+    "no_grad",
+    "parse",
+    "placeholder",
+    "scope",
+}
 WITHOUT_NODES |= {"variable", "radians", "degrees"}
 
 
@@ -491,7 +501,7 @@ MISTAKES = {
     "draw a number": (
         lambda: lg.draw(3),
         OptionError,
-        "draw: give a node, several nodes, a Graph or a Program, not 3.",
+        "draw: give a node, several nodes, a Graph, a Program or a module, not 3.",
     ),
     "an update": (
         lambda: x.at[9].add(w),

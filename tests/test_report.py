@@ -1,6 +1,7 @@
 """What a stranger reads in the tables of a program."""
 
 import re
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ import lazygrad as lg
 from lazygrad.errors import OperationError, OptionError
 from lazygrad.schedule.buffers import Kind
 from lazygrad.schedule.cost import flops_of
+
+NUMBERS = ("bytes", "flops", "time", "share", "GFLOP/s", "GB/s")
 
 
 def x(*shape, **options):
@@ -19,29 +22,43 @@ def rows_of(table):
     """The rows of a table as dicts, and its first line."""
     title, header, _, *lines = table.splitlines()
     names = header.split()
+    left = [name for name in names if name not in NUMBERS]
+    starts = [header.index(f"{name} ") for name in left]
     rows = []
     for line in lines:
-        cells = re.split(r"  +", line.strip())
-        if len(cells) == len(names) - 1:
-            cells.insert(names.index("line"), "")
-        rows.append(dict(zip(names, cells, strict=True)))
+        *_, last = starts
+        slot, *numbers = re.split(r"  +", line[last:])
+        texts = [line[a:b].strip() for a, b in pairwise(starts)]
+        cells = [*texts, slot]
+        row = dict(zip(names, [*cells, *numbers], strict=True))
+        row["operation"] = row["computes"].partition("(")[0]
+        rows.append(row)
     return title, rows
+
+
+def fitted(**options):
+    a, w = x("rows", 8), lg.Value(np.zeros((8, 4), "float32"), name="w")
+    h = lg.tanh(a.astype("float32") @ w)
+    return lg.compile(
+        [lg.sum(h), h.T],
+        updates={w: w - np.float32(0.1) * (a.astype("float32").T @ h)},
+        name="fit",
+        **options,
+    )
 
 
 @pytest.fixture
 def step():
-    a, w = x("rows", 8), lg.Value(np.zeros((8, 4), "float32"), name="w")
-    h = lg.tanh(a.astype("float32") @ w)
-    return lg.compile(
-        [lg.sum(h), h.T], updates={w: w - np.float32(0.1) * (a.astype("float32").T @ h)}, name="fit"
-    )
+    return fitted()
 
 
 def test_explain_has_a_row_for_each_step(step):
     step.planned(rows=16)
     title, rows = rows_of(step.explain())
     assert [row["step"] for row in rows] == [str(i) for i in range(len(step.schedule.steps))]
-    assert list(rows[0]) == ["step", "operation", "for", "line", "result", "slot", "bytes", "flops"]
+    assert list(rows[0])[:-1] == [
+        "step", "computes", "for", "line", "result", "slot", "bytes", "flops"
+    ]  # fmt: skip
     assert title.startswith(f"program 'fit': {len(rows)} steps; arena ")
     assert all(re.fullmatch(r"test_report\.py:\d+", row["line"]) for row in rows)
 
@@ -70,7 +87,7 @@ def test_slots_speak_of_rows_of_the_table(step):
     slots = {row["operation"]: row["slot"] for row in rows}
     assert re.fullmatch(r"@\d+", slots["tanh"])
     assert slots["copy"] == "output"
-    assert slots["subtract"] == "of a variable"
+    assert slots["subtract"] == "of w"
     e = lg.exp(x(2, 3))
     _, rows = rows_of(lg.compile([e.T @ e]).explain())
     views = {row["operation"]: row["slot"] for row in rows if row["bytes"] == "0"}
@@ -144,26 +161,98 @@ def test_nothing_at_all():
     f = lg.compile([])
     assert f.explain().startswith("program: 0 steps; arena 0 B")
     assert f.explain().splitlines()[0].endswith("; 0 flops")
-    assert f.profile().startswith("program: 0.0 us a run")
+    assert "; 0 ns a run in steps on numpy, mean of " in f.profile().splitlines()[0]
     assert f.memory.total == 0
 
 
-def test_profile_has_times_that_add_up(step):
-    w_before = step.planned(rows=16).arrays[step.schedule.cells[0]].copy()
-    title, rows = rows_of(
-        re.sub(r"(?<=\d) (?=us|%)|(?<=at) (?=bind)", "", step.profile(x=np.ones((16, 8)), repeat=3))
-    )
-    assert list(rows[0]) == [
-        "step", "operation", "for", "line", "result", "time", "share", "GFLOP/s", "GB/s"
+def seconds(text):
+    number, unit = text.split()
+    return float(number) * {"ns": 1e-9, "us": 1e-6, "ms": 1e-3}[unit]
+
+
+def check_times(program, feeds):
+    """The times of a profile add up, and are shown from then on, with all else as it was."""
+    cells = program._cells
+    before = [cell.array.copy() for cell in cells]
+    plain = program.explain()
+    assert "GB/s" not in plain
+    table = program.profile(**feeds, repeat=3)
+    title, rows = rows_of(table)
+    assert list(rows[0])[:-1] == [
+        "step", "computes", "for", "line", "result", "slot", "bytes", "flops", "time", "share",
+        "GFLOP/s", "GB/s",
     ]  # fmt: skip
-    whole = float(re.search(r"([\d.]+)us a run in steps, mean of 3", title).group(1))
-    timed = [row for row in rows if row["time"] != "atbind"]
-    spent = [float(row["time"].removesuffix("us")) for row in timed]
-    assert sum(spent) == pytest.approx(whole, abs=0.1 * len(rows))
-    assert sum(float(row["share"].removesuffix("%")) for row in timed) == pytest.approx(100, abs=1)
+    shown = re.search(r"; ([\d.]+ [mun]s) a run in steps on (numpy|c), mean of 3$", title)
+    timed = [row for row in rows if row["time"] != "at bind"]
+    spent = [seconds(row["time"]) for row in timed]
+    assert sum(spent) == pytest.approx(seconds(shown.group(1)), rel=0.02, abs=1e-7 * len(rows))
+    shares = [float(row["share"].removesuffix(" %")) for row in timed]
+    assert sum(shares) == pytest.approx(100, abs=0.1 * len(rows))
+    assert all(row["share"] == row["GB/s"] == "-" for row in rows if row["time"] == "at bind")
+    for row in timed:
+        if row["GFLOP/s"] != "-" and seconds(row["time"]) > 2e-6:
+            rate = int(row["flops"].replace(",", "")) / seconds(row["time"]) / 1e9
+            assert float(row["GFLOP/s"]) == pytest.approx(rate, rel=0.1, abs=0.01)
+    for cell, array in zip(cells, before, strict=True):
+        np.testing.assert_array_equal(cell.array, array)
+    assert program.explain() == table
+    # The columns of the plain table stand there unchanged.
+    assert [line.split("  ")[:3] for line in table.splitlines()[3:]] == [
+        line.split("  ")[:3] for line in plain.splitlines()[3:]
+    ]
+    return shown.group(2), rows
+
+
+@pytest.mark.usefixtures("_on_numpy")
+def test_profile_has_times_that_add_up():
+    step = fitted()
+    step.planned(rows=16)
+    backend, rows = check_times(step, {"x": np.ones((16, 8))})
+    assert backend == "numpy"
     assert [int(row["step"]) for row in rows] == list(range(len(step.schedule.steps)))
-    assert all(row["share"] == "-" for row in rows if row["time"] == "atbind")
-    np.testing.assert_array_equal(step.planned(rows=16).arrays[step.schedule.cells[0]], w_before)
+
+
+def test_times_of_machine_code_are_of_its_kernels():
+    step = fitted(backend="c")
+    step.planned(rows=16)
+    if not step.source.count("kernel_0"):
+        pytest.skip("there is no C compiler here")
+    backend, rows = check_times(step, {"x": np.ones((16, 8))})
+    assert backend == "c"
+    assert len(rows) == len(step.executable.schedule.steps) < len(step.schedule.steps)
+    assert any(row["computes"].startswith("tanh") and row["time"] != "at bind" for row in rows)
+    assert sum(row["computes"].startswith("matmul") for row in rows) == 2
+
+
+def test_machine_code_with_steps_in_python_is_timed_as_a_whole():
+    a = x(6, 6)
+    program = lg.compile(lg.sort(lg.exp(a) @ a, axis=0) * 2.0, backend="c")
+    program.planned()
+    if "kernel_0" not in program.source:
+        pytest.skip("there is no C compiler here")
+    backend, rows = check_times(program, {"x": np.eye(6)})
+    by_name = {row["operation"]: row for row in rows}
+    assert backend == "c"
+    assert by_name["sort"]["time"] != "at bind"
+    np.testing.assert_allclose(program(x=np.eye(6)), np.sort(np.exp(np.eye(6)), axis=0) * 2)
+
+
+def test_times_are_of_the_lengths_that_were_profiled():
+    step = fitted(backend="numpy")
+    step.profile(x=np.ones((4, 8)), repeat=1)
+    assert "GFLOP/s" in step.explain()
+    step(x=np.ones((5, 8)))
+    assert step.profiled is None
+    assert "GFLOP/s" not in step.explain()
+    step(x=np.ones((4, 8)))
+    assert step.profiled.repeat == 1
+    assert step.profiled.lengths == {"rows": 4}
+
+
+def test_short_programs_are_timed_more_often():
+    f = lg.compile(x(2) * 2.0, backend="numpy")
+    f.profile(x=np.ones(2))
+    assert f.profiled.repeat > 20
 
 
 @pytest.mark.parametrize("repeat", [0, -1])

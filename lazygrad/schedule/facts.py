@@ -76,6 +76,11 @@ class _Words:
             label = step.note.label
             is_named = label != step.op.name and not step.note.backward
             several = len(step.writes) > 1
+            if step.is_view and (label == step.op.name or step.note.backward):
+                shown = f"{step.op.name}({self.names[step.reads[0]]})"
+                if len(shown) <= _MOST_NAMED:
+                    self.names[step.writes[0]] = shown
+                    continue
             for place, number in enumerate(step.writes):
                 known = is_named and kernel_of(step) is None and not several
                 own = f"#{index}.{place}" if several else f"#{index}"
@@ -85,6 +90,8 @@ class _Words:
         kernel = kernel_of(step)
         held = () if step.is_view else step.writes
         statements = () if kernel is None else self._statements(kernel)
+        if len(statements) == 1:
+            statements = ()
         computes = self._expression(step, self.names) if kernel is None else self._fused(kernel)
         return StepFacts(
             index,
@@ -136,8 +143,9 @@ class _Words:
         if kind is Kind.FEED:
             return f"feed {self.names[number]}"
         if kind in (Kind.CELL, Kind.CONSTANT):
+            what = "variable" if kind is Kind.CELL else "constant"
             named = self.names[number]
-            return named if kind is Kind.CELL and named != "variable" else f"a {kind.name.lower()}"
+            return named if kind is Kind.CELL and named != what else f"a {what}"
         return f"step {self.step_of[number]}"
 
     def _expression(self, step: Step, names: dict[int, str]) -> str:
@@ -185,10 +193,10 @@ def _purpose(step: Step) -> str:
     """Name a step as its user would: by its own name, what it is the gradient of, its layer."""
     kernel = kernel_of(step)
     notes = [step.note] if kernel is None else [s.step.note for s in kernel.statements]
-    _, _, derived = step.note.label.partition(", gradient of ")
+    derived = {note.label.partition(", gradient of ")[2] for note in notes}
     parts = []
     if all(note.backward for note in notes):
-        parts.append(f"gradient of {derived}" if kernel is None else "gradient")
+        parts.append(f"gradient of {derived.pop()}" if len(derived) == 1 else "gradient")
     elif kernel is None and step.note.label != step.op.name:
         parts.append(step.note.label)
     layers = list(dict.fromkeys(note.scope[-1] for note in notes if note.scope))

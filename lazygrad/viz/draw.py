@@ -29,6 +29,7 @@ Annotations: TypeAlias = "Mapping[int, Mapping[str, object]]"
 
 # A row of more boxes is wider than a page.
 _FEW = 25
+_MOST_RESULTS = 16
 _DIRECTIONS = ("LR", "TB", "RL", "BT")
 
 
@@ -212,7 +213,13 @@ class _Picture:
             style |= {key: STYLES["derivative"][key] for key in ("fillcolor", "color")}
         if isinstance(holder, Group) and holder.times > 1:
             style["peripheries"] = "2"
+        handed_out = [node for node in holder.nodes if id(node) in self.results]
+        if len(handed_out) > _MOST_RESULTS:
+            rows.append(f"{len(handed_out):,} results")
+            handed_out = []
         self.ids[id(holder)] = self._add(picture, rows, style)
+        for node in handed_out:
+            self.tensors[id(node)] = self._box(node, self.picture)
 
     def _node(self, node: Value, picture: graphviz.Digraph) -> None:
         if not node.operands:
@@ -300,8 +307,11 @@ class _Picture:
                     self._flow(operand, node, target, str(place + 1) if numbered else "")
                 elif self.arrangement.of(operand) is not holder:
                     self._flow(operand, node, target)
-        if id(node) in self.tensors and node.operands:
-            self._from(node, node, self.tensors[id(node)], label="")
+        box = self.tensors.get(id(node))
+        if box is not None and holder is not node:
+            self._draw(node, target, box, node)
+        elif box is not None and node.operands:
+            self._from(node, node, box, label="")
         if self.after and node.origin is not None and target:
             self._tie(node.origin, target)
 

@@ -21,7 +21,9 @@ __all__ = ["Arrangement", "Gathering", "Group", "Holder", "arrange", "counted"]
 # Blocks of two are only worth folding if they are large.
 _FEW_REPEATS, _LARGE_BLOCK = 3, 8
 _LONGEST_PERIOD = 4
-_MOST_GATHERINGS = 40
+_MOST_GATHERINGS, _FEWEST_GATHERINGS = 40, 5
+# Lines between everything and everything take dot minutes, and say nothing.
+_MOST_EDGES = 120
 _MOST_ENDS = 16
 # Frames within frames; a picture of more could not be read, nor laid out.
 _DEEPEST = 12
@@ -102,7 +104,12 @@ def arrange(
             break
         shown -= 1
     if made.size > limit:
-        made = _gathered(graph, top, nodes, first, is_backward, limit)
+        most = _MOST_GATHERINGS
+        while True:
+            made = _gathered(top, nodes, first, is_backward, limit, most)
+            if most <= _FEWEST_GATHERINGS or _count_edges(nodes, made) <= _MOST_EDGES:
+                break
+            most //= 2
     asked = levels if depth is None else min(depth, levels)
     if made.size > limit or shown < asked or len(made.top) < len(top):
         made.caption = (
@@ -148,7 +155,8 @@ def _tree(
 ) -> tuple[list[Holder], dict[tuple[str, ...], Group]]:
     top: list[Holder] = []
     groups: dict[tuple[str, ...], Group] = {}
-    for node in nodes:
+    # Parameters are older than what is computed, so groups come in the order of what computes.
+    for node in sorted(nodes, key=_is_leaf):
         path = homes[id(node)]
         is_back = path[:1] == ("backward",)
         members = top
@@ -159,10 +167,17 @@ def _tree(
                 group = groups[path[:end]] = Group(label, end - 1 - is_back)
                 group.paths = frozenset({path[is_back:end]})
                 members.append(group)
-            group.nodes.append(node)
             members = group.members
-        members.append(node)
+    for node in nodes:
+        path = homes[id(node)]
+        around = [groups[path[:end]] for end in range(1, len(path) + 1) if path[:end] in groups]
+        for group in around:
+            group.nodes.append(node)
+        (around[-1].members if around else top).append(node)
     return top, groups
+
+
+_Facts: TypeAlias = "tuple[list[object], list[Value], list[Value]]"
 
 
 class _Folding:
@@ -172,6 +187,7 @@ class _Folding:
         self, graph: Graph, nodes: Sequence[Value], groups: dict[tuple[str, ...], Group]
     ) -> None:
         self.first: dict[int, Value] = {}
+        self.known: dict[tuple[int, int], _Facts] = {}
         self.place = {id(node): place for place, node in enumerate(nodes)}
         self.results = {id(node) for node in graph.outputs}
         self.users: dict[int, list[Value]] = {}
@@ -210,6 +226,10 @@ class _Folding:
         """Count how often a row of so many groups comes again, each fed by the one before."""
         times, links = 1, None
         one = siblings[start : start + period]
+        if [_kind(g) for g in one] != [
+            _kind(g) for g in siblings[start + period : start + 2 * period]
+        ]:
+            return 1
         facts = self._facts(one)
         size = sum(len(group.nodes) for group in one)
         while True:
@@ -228,8 +248,14 @@ class _Folding:
             facts, links, times = found, linked, times + 1
         return times if times >= _FEW_REPEATS or size >= _LARGE_BLOCK else 1
 
-    def _facts(self, row: list[Group]) -> tuple[list[object], list[Value], list[Value]]:
+    def _facts(self, row: list[Group]) -> _Facts:
         """Describe a row of groups by its wiring, with its nodes in order and what feeds it."""
+        key = id(row[0]), len(row)
+        if key not in self.known:
+            self.known[key] = self._found_facts(row)
+        return self.known[key]
+
+    def _found_facts(self, row: list[Group]) -> _Facts:
         inside = {id(node) for group in row for node in group.nodes}
         nodes: list[Value] = []
         outside: list[Value] = []
@@ -243,8 +269,8 @@ class _Folding:
             nodes.append(node)
             around = [g for g in self.around[id(node)] if g.level >= row[0].level]
             path = tuple(parts.setdefault(id(group), len(parts)) for group in around)
-            kinds = tuple(group.label.rpartition(": ")[2] for group in around)
-            facts.append((node.op, str(node.spec), _attributes(node), path, kinds, wires))
+            kinds = tuple(_kind(group)[0] for group in around)
+            facts.append((node.op, node.spec, _attributes(node), path, kinds, wires))
 
         ordered = sorted(
             (node for group in row for node in group.nodes), key=lambda n: self.place[id(n)]
@@ -257,7 +283,7 @@ class _Folding:
                 key = id(operand)
                 if key not in self.place:
                     # A number that stands inside the operation.
-                    wires.append((operand.op, str(operand.spec), _attributes(operand)))
+                    wires.append((operand.op, operand.spec, _attributes(operand)))
                     continue
                 if key in inside and key not in number:
                     add(operand, ())
@@ -267,14 +293,14 @@ class _Folding:
                 if key not in beyond:
                     beyond[key] = len(outside)
                     outside.append(operand)
-                wires.append(("outside", beyond[key], str(operand.spec)))
+                wires.append(("outside", beyond[key], operand.spec))
             add(node, tuple(wires))
         return facts, nodes, outside
 
     def _links(
         self,
-        one: tuple[list[object], list[Value], list[Value]],
-        other: tuple[list[object], list[Value], list[Value]],
+        one: _Facts,
+        other: _Facts,
     ) -> list[int] | None:
         """Say by what one row feeds the next; None if it doesn't, or other things differ."""
         place = {id(node): i for i, node in enumerate(one[1])}
@@ -317,6 +343,11 @@ class _Folding:
         if period == 1:
             last = siblings[start + times - 1]
             row[0].label = _span(row[0].label, last.label)
+
+
+def _kind(group: Group) -> tuple[str, int]:
+    """Say what equal groups have in common, and is quickly told."""
+    return group.label.rpartition(": ")[2], len(group.nodes)
 
 
 def _span(first: str, last: str) -> str:
@@ -388,13 +419,25 @@ def _closed(
     return Arrangement(list(top), holder, first, size)
 
 
+def _count_edges(nodes: Sequence[Value], made: Arrangement) -> int:
+    """Count the pairs of boxes that something flows between."""
+    return len(
+        {
+            (id(made.of(operand)), id(made.of(node)))
+            for node in nodes
+            for operand in node.operands
+            if id(operand) in made.holder or id(operand) in made.first
+        }
+    )
+
+
 def _gathered(
-    graph: Graph,
     top: list[Holder],
     nodes: Sequence[Value],
     first: dict[int, Value],
     is_backward: Callable[[Value], bool],
     limit: int,
+    most: int,
 ) -> Arrangement:
     """Gather nodes that follow each other, but for inputs, results and closed layers if few."""
     groups = [member for member in top if isinstance(member, Group)]
@@ -405,7 +448,7 @@ def _gathered(
     inputs = [node for node in loose if node.op is PLACEHOLDER]
     kept = {id(node) for node in inputs} if len(inputs) <= _MOST_ENDS else set()
     rest = [n for n in loose if id(n) not in kept and not _is_leaf(n)]
-    count = max(2, min(_MOST_GATHERINGS, limit - len(groups) - len(kept)))
+    count = max(2, min(most, limit - len(groups) - len(kept)))
     made = Arrangement([], {}, first, 0)
     for group in groups:
         made.holder.update(dict.fromkeys(map(id, group.nodes), group))

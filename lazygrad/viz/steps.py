@@ -189,7 +189,9 @@ class _Steps:
         kernel = kernel_of(facts.step)
         title = clean(facts.step.op.name, 32)
         if kernel is not None:
-            title = f"kernel of {len(kernel.statements)}"
+            count = len(kernel.statements)
+            first = clean(kernel.statements[0].step.op.name, 32)
+            title = f"kernel of {count}" if count > 1 else f"{first}, a kernel"
         head = {"bgcolor": self._heat([facts]), "align": "left", "colspan": "3", "bold": "yes"}
         rows: list[list[tuple[str, Mapping[str, str]]]] = [[(f"{facts.index}  {title}", head)]]
         lines = list(facts.statements or (facts.computes,))
@@ -201,22 +203,28 @@ class _Steps:
         where = ", ".join(part for part in (facts.purpose, facts.line) if part)
         if where:
             rows.append([(clean(where, 64), plain)])
-        for number, result in zip(facts.step.writes, facts.results, strict=True):
-            rows.append(self._result(number, result))
+        for place, (number, result) in enumerate(
+            zip(facts.step.writes, facts.results, strict=True)
+        ):
+            where = facts.places[place] if facts.places else ""
+            rows.append(self._result(number, result, where))
         if cost := self._cost([facts]):
             rows.append([(cost, {**plain, "bgcolor": _QUIET})])
         return rows
 
-    def _result(self, number: int, result: str) -> list[tuple[str, Mapping[str, str]]]:
-        colour, place, size = "#FFFFFF", "", ""
+    def _result(self, number: int, result: str, place: str) -> list[tuple[str, Mapping[str, str]]]:
+        colour, size = "#FFFFFF", ""
         if self.plan is not None:
             storage = self.plan.storage[number]
             size = format_size(self.plan.bytes_of(self.schedule, number))
-            place = storage.kind.name.lower()
             if storage.kind is Kind.SLOT:
-                colour, place = self.colours[storage.offset], f"@{storage.offset}"
+                colour = self.colours[storage.offset]
         left = {"align": "left", "bgcolor": colour}
-        return [(clean(result, 60), left), (place, left), (size, {**left, "align": "right"})]
+        return [
+            (clean(result, 60), left),
+            (clean(place, 32), left),
+            (size, {**left, "align": "right"}),
+        ]
 
     def _gathered(self, chunk: Sequence[StepFacts]) -> list[list[tuple[str, Mapping[str, str]]]]:
         names = Counter(each.step.op.name for each in chunk).most_common(4)

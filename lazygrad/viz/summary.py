@@ -81,7 +81,8 @@ def _range(array: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> str:
     if finite.size:
         low, high = finite.min().item(), finite.max().item()
         if low == high:
-            parts = [f"all {_number(low)}"] if finite.size == array.size else [_number(low)]
+            whole = finite.size == array.size
+            parts = [f"all {_number(low)}" if whole else f"{_number(low)} where finite"]
         else:
             mean = finite.mean(dtype=np.float64).item()
             parts = [f"{_number(low)} to {_number(high)}", f"mean {_number(mean)}"]
