@@ -126,7 +126,7 @@ def draw(
     if isinstance(what, Program):
         graph, titles = what.graph, what.titles
     else:
-        graph = what if isinstance(what, Graph) else Graph(_nodes(what))
+        graph = what if isinstance(what, Graph) else Graph(_nodes("draw", what))
     if gradients:
         graph, titles = _with_gradients(graph, titles)
     annotations = known_values(graph) if values else None
@@ -155,12 +155,13 @@ def _is_layered(what: object) -> bool:
     return hasattr(what, "drawn_nodes") and not isinstance(what, Value)
 
 
-def _nodes(what: object) -> list[Value]:
+def _nodes(caller: str, what: object) -> list[Value]:
     listed = what if isinstance(what, Iterable) and not isinstance(what, Value) else (what,)
     nodes = list(listed.values() if isinstance(listed, Mapping) else listed)
     if not nodes or not all(isinstance(node, Value) for node in nodes):
         raise OptionError(
-            f"draw: give a node, several nodes, a Graph, a Program or a module, not {what!r:.60}."
+            f"{caller}: give a node, several nodes, a Graph, a Program or a module, not"
+            f" {what!r:.60}."
         )
     return nodes
 
@@ -231,7 +232,7 @@ def _program(what: Any, inputs: Sequence[object]) -> Program:
                 "draw: a module has steps once it is called; give inputs, or draw a program."
             )
         return compile(nodes)
-    return compile(list(what.outputs) if isinstance(what, Graph) else _nodes(what))
+    return compile(list(what.outputs) if isinstance(what, Graph) else _nodes("draw", what))
 
 
 def _drawn_steps(
@@ -322,7 +323,7 @@ def draw_dot(root: Value, format: str = "svg", rankdir: str = "LR") -> Drawing:
     └─ variable float64[]   data = 2
     """
     checked_direction(rankdir)
-    graph = Graph(_nodes(root))
+    graph = Graph(_nodes("draw_dot", root))
     known = known_values(graph)
     return Drawing(
         lambda: picture_of_records(graph, known, rankdir=rankdir),
@@ -343,7 +344,7 @@ def draw_graph(node: Value) -> Drawing:
     ├─ variable float64[]   data = 2
     └─ variable float64[]   data = 2
     """
-    graph = Graph(_nodes(node))
+    graph = Graph(_nodes("draw_graph", node))
     known = known_values(graph)
     return Drawing(
         lambda: picture_of_tables(graph, known),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..errors import OptionError
 from ..ir.graph import Graph
 from ..ir.value import ITEM, Value
 from .draw import Annotations
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     import graphviz
 
 __all__ = ["picture_of_records", "picture_of_tables"]
+
+_LIMIT = 1000
 
 # What the ancestors write for operations; others are written by their names.
 _SYMBOLS = {
@@ -66,13 +69,8 @@ def picture_of_records(
     >>> "ellipse" in source, "grad none" in source
     (True, True)
     """
-    import graphviz
-
-    picture = graphviz.Digraph(
-        "lazygrad", graph_attr={"rankdir": rankdir, "bgcolor": "transparent"}
-    )
-    picture.attr("edge", color=PAGE)
-    picture.attr("node", style="filled", fillcolor="#FFFFFF", fontcolor=INK)
+    picture = _blank(graph, rankdir)
+    picture.attr("node", style="filled", fillcolor="#FFFFFF")
     places = {id(node): place for place, node in enumerate(graph.nodes)}
     for place, node in enumerate(graph.nodes):
         data, grad = _facts(node, annotations)
@@ -82,6 +80,22 @@ def picture_of_records(
             picture.edge(f"o{place}", f"n{place}")
         for operand in node.operands:
             picture.edge(f"n{places[id(operand)]}", f"o{place}")
+    return picture
+
+
+def _blank(graph: Graph, rankdir: str) -> graphviz.Digraph:
+    """Give a picture without boxes, of a graph that is small enough for one with all of them."""
+    import graphviz
+
+    if len(graph) > _LIMIT:
+        raise OptionError(
+            f"the graph has {len(graph):,} nodes, and a picture with all of them holds at most"
+            f" {_LIMIT:,}; lg.draw gathers those of larger graphs."
+        )
+    picture = graphviz.Digraph("lazygrad")
+    picture.attr(rankdir=rankdir, bgcolor="transparent")
+    picture.attr("edge", color=PAGE)
+    picture.attr("node", fontcolor=INK)
     return picture
 
 
@@ -114,11 +128,7 @@ def picture_of_tables(graph: Graph, annotations: Annotations) -> graphviz.Digrap
     >>> "rankdir=BT" in source, source.count("n0 -> n1")
     (True, 1)
     """
-    import graphviz
-
-    picture = graphviz.Digraph("lazygrad", graph_attr={"rankdir": "BT", "bgcolor": "transparent"})
-    picture.attr("edge", color=PAGE)
-    picture.attr("node", fontcolor=INK)
+    picture = _blank(graph, "BT")
     places = {id(node): place for place, node in enumerate(graph.nodes)}
     white = {"bgcolor": "#FFFFFF"}
     for place, node in enumerate(graph.nodes):

@@ -29,7 +29,8 @@ Annotations: TypeAlias = "Mapping[int, Mapping[str, object]]"
 
 # A row of more boxes is wider than a page.
 _FEW = 25
-_MOST_RESULTS = 16
+_MOST_RESULTS = 4
+_MOST_TITLES = 3
 _DIRECTIONS = ("LR", "TB", "RL", "BT")
 
 
@@ -215,7 +216,7 @@ class _Picture:
             style["peripheries"] = "2"
         handed_out = [node for node in holder.nodes if id(node) in self.results]
         if len(handed_out) > _MOST_RESULTS:
-            rows.append(f"{len(handed_out):,} results")
+            rows.append(f"{len(handed_out):,} results of {len(self.graph.outputs):,}")
             handed_out = []
         self.ids[id(holder)] = self._add(picture, rows, style)
         for node in handed_out:
@@ -279,6 +280,8 @@ class _Picture:
         places = self.results[id(node)]
         given = [clean(self.titles[i]) for i in places if i < len(self.titles) and self.titles[i]]
         given = [title for title in given if title != node.name]
+        if len(given) > _MOST_TITLES:
+            given = [*given[: _MOST_TITLES - 1], f"and {len(given) - _MOST_TITLES + 1} more"]
         if given or is_named:
             return given
         several = len(self.graph.outputs) > 1
@@ -379,10 +382,12 @@ class _Picture:
 
 
 def _title(group: Group) -> str:
-    times = f"x {group.times}" if group.times > 1 else ""
-    return "   ".join(
-        part for part in (clean(group.label, 80) if group.label else "", times) if part
-    )
+    parts = [clean(group.label, 80)] if group.label else []
+    if group.is_backward and any(node.origin is not None for node in group.nodes):
+        parts[-1] += ", backward"
+    if group.times > 1:
+        parts.append(f"x {group.times}")
+    return "   ".join(parts)
 
 
 def _inside(node: Value) -> str:

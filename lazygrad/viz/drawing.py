@@ -28,8 +28,17 @@ FORMATS = ("svg", "png", "pdf")
 
 _TEXT_FORMATS = ("dot", "gv")
 _TIMEOUT = 60.0
+# A layout without frames, with straight lines, that is found quickly.
+_ROUGH = (
+    "-Gclusterrank=none",
+    "-Gsplines=line",
+    "-Gnslimit=1",
+    "-Gnslimit1=1",
+    "-Gmclimit=0.1",
+)
 # A cell of a notebook that shows a node should not wait for its picture for long.
 _PATIENCE = 20.0
+_MOST_LINES = 60
 
 
 def checked_format(format: str) -> str:
@@ -142,14 +151,14 @@ class Drawing:
                 "graphviz's program `dot` is not installed, so nothing can be rendered;"
                 " .source has the picture's text and print() shows it as text."
             )
+        source = self.source.encode("utf-8")
         try:
-            done = subprocess.run(
-                [program, f"-T{format}"],
-                input=self.source.encode("utf-8"),
-                capture_output=True,
-                timeout=timeout,
-                check=True,
-            )
+            return _rendered([program, f"-T{format}"], source, timeout / 2)
+        except subprocess.SubprocessError:
+            # Frames within frames make some layouts fail, or take for ever.
+            pass
+        try:
+            return _rendered([program, f"-T{format}", *_ROUGH], source, timeout / 2)
         except subprocess.TimeoutExpired:
             raise OperationError(
                 f"`dot` took longer than {timeout:g} s over {self._what};"
@@ -160,7 +169,6 @@ class Drawing:
             raise OperationError(
                 f"`dot` failed with exit code {error.returncode}: {reason[0] if reason else '-'}"
             ) from None
-        return done.stdout
 
     def __str__(self) -> str:
         return self._text()
@@ -181,6 +189,11 @@ class Drawing:
         return notebook_bundle(lambda: self, lambda: str(self))
 
 
+def _rendered(command: list[str], source: bytes, timeout: float) -> bytes:
+    done = subprocess.run(command, input=source, capture_output=True, timeout=timeout, check=True)
+    return done.stdout
+
+
 def notebook_bundle(draw: Callable[[], Drawing], text: Callable[[], str]) -> dict[str, str]:
     """Give what a notebook shows: a picture and *text*, or the picture's text; never an error."""
     drawing = None
@@ -190,4 +203,8 @@ def notebook_bundle(draw: Callable[[], Drawing], text: Callable[[], str]) -> dic
     except Exception as error:
         # An error here would hide the cell's result.
         shown = text() if drawing is None else str(drawing)
+        lines = shown.split("\n")
+        if len(lines) > _MOST_LINES:
+            more = len(lines) - _MOST_LINES
+            shown = "\n".join([*lines[:_MOST_LINES], f"… and {more:,} more lines"])
         return {"text/plain": f"{shown}\n\n(no picture: {error})"}

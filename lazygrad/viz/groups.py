@@ -8,7 +8,7 @@ the first is held; nodes of the others stand for those of the first.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -21,6 +21,7 @@ __all__ = ["Arrangement", "Gathering", "Group", "Holder", "arrange", "counted"]
 # Blocks of two are only worth folding if they are large.
 _FEW_REPEATS, _LARGE_BLOCK = 3, 8
 _LONGEST_PERIOD = 4
+_MOST_APART = 2
 _MOST_GATHERINGS, _FEWEST_GATHERINGS = 40, 5
 # Lines between everything and everything take dot minutes, and say nothing.
 _MOST_EDGES = 120
@@ -39,6 +40,8 @@ class Group:
     nodes: list[Value] = field(default_factory=list)
     times: int = 1
     is_closed: bool = False
+    is_backward: bool = False
+    """Whether it holds what differentiates, and what comes after."""
     is_frame: bool = False
     """Whether it only stands around a row of groups that repeats."""
     paths: frozenset[tuple[str, ...]] = frozenset()
@@ -95,6 +98,8 @@ def arrange(
     first: dict[int, Value] = {}
     if fold:
         first = _Folding(graph, nodes, groups).first
+        if _is_lopsided(groups):
+            return arrange(graph, nodes, is_backward, depth=depth, fold=False, limit=limit)
         _regroup(top)
     levels = min(_DEEPEST, max((group.level for group in groups.values()), default=-1) + 1)
     shown = levels if depth is None else min(depth, levels)
@@ -163,9 +168,8 @@ def _tree(
         for end in range(2 if is_back else 1, len(path) + 1):
             group = groups.get(path[:end])
             if group is None:
-                label = f"{path[end - 1]}, backward" if is_back else path[end - 1]
-                group = groups[path[:end]] = Group(label, end - 1 - is_back)
-                group.paths = frozenset({path[is_back:end]})
+                group = groups[path[:end]] = Group(path[end - 1], end - 1 - is_back)
+                group.paths, group.is_backward = frozenset({path[is_back:end]}), is_back
                 members.append(group)
             members = group.members
     for node in nodes:
@@ -243,7 +247,7 @@ class _Folding:
             linked = self._links(facts, found)
             if linked is None or (links is not None and linked != links):
                 break
-            if not self._leads_on(facts[1], {id(node) for node in (*facts[1], *found[1])}):
+            if not self._leads_on(facts[1], found[1]):
                 break
             facts, links, times = found, linked, times + 1
         return times if times >= _FEW_REPEATS or size >= _LARGE_BLOCK else 1
@@ -317,10 +321,15 @@ class _Folding:
     def _first(self, node: Value) -> Value:
         return self.first.get(id(node), node)
 
-    def _leads_on(self, nodes: list[Value], allowed: set[int]) -> bool:
-        """Whether nodes lead to the next row alone, but for what differentiates them."""
-        for node in nodes:
-            if id(node) in self.results:
+    def _leads_on(self, nodes: list[Value], following: list[Value]) -> bool:
+        """Whether a row leads to the next alone, but for what differentiates it, and gradients.
+
+        Gradients are handed out of both rows, or of none.
+        """
+        allowed = {id(node) for node in (*nodes, *following)}
+        for node, other in zip(nodes, following, strict=True):
+            is_result = id(node) in self.results
+            if is_result is not (id(other) in self.results and node.origin is not None):
                 return False
             for user in self.users.get(id(node), ()):
                 if id(user) not in allowed and (user.origin is None) == (node.origin is None):
@@ -364,6 +373,15 @@ def _attributes(node: Value) -> str:
         # Each has a number of its own.
         return ""
     return ", ".join(f"{name}={write_attribute(value)}" for name, value in node.attrs.items())
+
+
+def _is_lopsided(groups: Mapping[tuple[str, ...], Group]) -> bool:
+    """Whether there is a row drawn once whose derivatives are not: all of them would lead to it."""
+    apart = Counter(
+        path[1:] for path, group in groups.items() if path[:1] == ("backward",) and group.times
+    )
+    rows = [g for path, g in groups.items() if path[:1] != ("backward",) and g.times > 1]
+    return any(sum(apart[path] for path in group.paths) > _MOST_APART for group in rows)
 
 
 def _regroup(top: list[Holder]) -> None:

@@ -46,7 +46,8 @@ def clean(text: str, limit: int = 48) -> str:
 
 
 def _number(number: float | int | bool) -> str:
-    return str(number) if isinstance(number, bool) else f"{number:.4g}"
+    # Plus 0 makes 0 of -0.
+    return str(number) if isinstance(number, bool) else f"{number + 0:.4g}"
 
 
 def summarize(data: object) -> str:

@@ -41,9 +41,9 @@ def to_text_tree(graph: Graph, annotations: object = None, *, limit: int = 1000)
             continue
         seen.add(id(node))
         mark = f"   #{number}" if number is not None else ""
+        shown = rows.get(id(node), {}) if fixed_number(node) is None else {}
         notes = "".join(
-            f"   {clean(str(label), 12)} = {summarize(data)}"
-            for label, data in rows.get(id(node), {}).items()
+            f"   {clean(str(label), 12)} = {summarize(data)}" for label, data in shown.items()
         )
         lines.append(f"{indent}{branch}{_line(node)}{mark}{notes}")
         below = indent + {"": "", "├─ ": "│  ", "└─ ": "   "}[branch]

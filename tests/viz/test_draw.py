@@ -98,8 +98,7 @@ def test_annotations_open_a_box_with_their_rows():
     assert 'n0 [label="a\\nvariable · float64[]\\ndata = 2\\ngrad = none" shape=box3d]' in source
     assert (
         'n3 [label="float64[6]\\ndata = (6,)  0 to 10, mean 5, 16.7 % zeros'
-        '\\ngrad = (6,)  all 1" shape=box]'
-        in source
+        '\\ngrad = (6,)  all 1" shape=box]' in source
     )
     assert "n2 -> n3" in source
 
@@ -342,8 +341,8 @@ def test_a_slow_or_failing_dot_is_reported(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/dot")
 
     def slow(*args, **options):
-        assert options["timeout"] == 3
-        raise subprocess.TimeoutExpired("dot", 3)
+        assert options["timeout"] == 1.5
+        raise subprocess.TimeoutExpired("dot", 1.5)
 
     def failing(*args, **options):
         raise subprocess.CalledProcessError(1, "dot", stderr=b"Error: syntax\nmore")
@@ -356,6 +355,22 @@ def test_a_slow_or_failing_dot_is_reported(monkeypatch):
     with pytest.raises(OperationError, match="`dot` failed with exit code 1: Error: syntax"):
         picture.svg()
     assert set(picture._repr_mimebundle_()) == {"text/plain"}
+
+
+@needs_dot
+def test_a_layout_that_fails_is_done_again_roughly(monkeypatch):
+    run, given = subprocess.run, []
+
+    def fails_first(command, **options):
+        given.append(command)
+        if len(given) == 1:
+            raise subprocess.CalledProcessError(1, command, stderr=b"trouble")
+        return run(command, **options)
+
+    monkeypatch.setattr(subprocess, "run", fails_first)
+    assert drawing(small_graph()).svg().startswith("<svg")
+    assert "-Gclusterrank=none" not in given[0]
+    assert "-Gclusterrank=none" in given[1]
 
 
 def test_str_and_repr():

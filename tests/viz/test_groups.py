@@ -75,7 +75,7 @@ def test_equal_blocks_in_a_row_are_one():
 
 def test_a_folded_row_is_fed_from_outside_and_leads_on():
     source = picture_of_graph(Graph([blocks(12)]), depth=1).source
-    ids = dict(re.findall(r'(n\d+) \[label="?(\w+)', source))
+    ids = dict(re.findall(r'^\s+(n\d+) \[label="?(\w+)', source, re.MULTILINE))
     edges = {(ids[a], ids[b]) for a, b in re.findall(r"(n\d+) -> (n\d+)", source)}
     assert edges == {("x", "blocks"), ("blocks", "last"), ("last", "result")}
 
@@ -157,13 +157,16 @@ def test_derivatives_of_equal_blocks_are_folded_with_them():
     out = blocks(6).sum()
     leaves = [n for n in Graph([out]).nodes if n.requires_grad and not n.operands]
     graph = Graph([out, *lg.grad(out, leaves)])
-    source = picture_of_graph(graph, mirrored=True).source
-    # Gradients that are handed out lie in between.
-    assert (source.count("x 6"), source.count("x 5")) == (1, 0)
-    (gradient,) = lg.grad(out, leaves[:1])
-    source = picture_of_graph(Graph([out, gradient]), mirrored=True).source
+    titles = ["", *(f"gradient of {leaf.name}" for leaf in leaves)]
+    source = picture_of_graph(graph, titles=titles, mirrored=True).source
     # The derivative of the first block ends with its weight.
     assert (source.count("x 6"), source.count("x 5")) == (1, 1)
+    # A box of what all blocks hand out names the first few.
+    assert source.count("and 3 more") == 4
+    weights = [leaf for leaf in leaves if "weight" in leaf.name]
+    some = Graph([out, *lg.grad(out, weights[::2])])
+    # Were the blocks drawn once, the derivatives of all of them would lead to that one.
+    assert " x " not in picture_of_graph(some, mirrored=True).source
 
 
 def chain(length):
