@@ -16,7 +16,7 @@ from ..errors import GraphError, OptionError
 from ..ir.op import call
 from ..ir.value import Value, scope, variable
 from ..ops import by_mode
-from ..viz import Layer
+from .layer import Layer
 from .summary import Summary, called, noted, results_of, summarize
 
 if TYPE_CHECKING:

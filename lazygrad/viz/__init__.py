@@ -3,14 +3,13 @@
 from .classic import picture_of_records, picture_of_tables
 from .draw import Annotations, checked_direction, picture_of_graph
 from .drawing import Drawing, checked_format, notebook_bundle
-from .layers import Layer, Layered, picture_of_layers
+from .layers import Layered, picture_of_layers
 from .steps import picture_of_steps, slot_colours
 from .tree import to_text_tree
 
 __all__ = [
     "Annotations",
     "Drawing",
-    "Layer",
     "Layered",
     "checked_direction",
     "checked_format",

@@ -6,7 +6,6 @@ Reads records of layers; knows no modules.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from ..ir.value import Value
@@ -21,29 +20,35 @@ __all__ = ["Layer", "Layered", "picture_of_layers"]
 _MOST_VARIABLES = 6
 
 
-@dataclass(frozen=True)
-class Layer:
-    """A layer: its name in the one around it, its kind and options, its variables, what is in it.
+class Layer(Protocol):
+    """What is read of a layer: names, variables with the numbers that are trained, what is inside.
 
-    Each variable is a name, a dtype with a shape, and how many numbers of it are trained.
+    Layers of one `form` look the same but for their names.
     """
 
-    name: str
-    kind: str
-    variables: tuple[tuple[str, str, int], ...]
-    inside: tuple[Layer, ...]
+    @property
+    def name(self) -> str:
+        """Its name in the layer around it."""
+
+    @property
+    def kind(self) -> str:
+        """Its class, with options."""
+
+    @property
+    def variables(self) -> tuple[tuple[str, str, int], ...]:
+        """A name, a dtype with a shape, and how many numbers are trained, for each."""
+
+    @property
+    def inside(self) -> tuple[Layer, ...]:
+        """The layers in it."""
 
     @property
     def form(self) -> tuple[object, ...]:
-        """What is equal in layers that look the same but for their names."""
-        return self.kind, self.variables, tuple((each.name, each.form) for each in self.inside)
+        """What is equal in layers that look the same."""
 
     @property
     def parameters(self) -> int:
         """How many numbers are trained, in it and in what is inside."""
-        return sum(count for _, _, count in self.variables) + sum(
-            each.parameters for each in self.inside
-        )
 
 
 class Layered(Protocol):

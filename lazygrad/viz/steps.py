@@ -222,7 +222,7 @@ class _Steps:
         left = {"align": "left", "bgcolor": colour}
         return [
             (clean(result, 60), left),
-            (clean(place, 32), left),
+            (clean(place, 32) if place else "", left),
             (size, {**left, "align": "right"}),
         ]
 
@@ -253,7 +253,7 @@ class _Steps:
 
     def _cost(self, chunk: Sequence[StepFacts]) -> str:
         flops = sum(map(_number, (each.flops for each in chunk)))
-        parts = [f"{flops:,} flops"] if flops else []
+        parts = [f"{flops:,} flop{'s' * (flops != 1)}"] if flops else []
         if self.seconds:
             spent, whole = self._spent(chunk), sum(self.seconds)
             if not spent:

@@ -9,7 +9,8 @@ from hypothesis import given, settings, strategies as st
 
 import lazygrad as lg
 from lazygrad import nn
-from lazygrad.viz import Layer, picture_of_layers
+from lazygrad.nn.layer import Layer
+from lazygrad.viz import picture_of_layers
 from lazygrad.viz.drawing import Drawing
 from lazygrad.viz.summary import clean
 

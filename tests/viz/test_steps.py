@@ -87,6 +87,7 @@ def test_without_lengths_sizes_are_left_out():
     source = picture_of_steps(program.schedule, facts).source
     assert "float32[batch, 4]" in source
     assert "@" not in source
+    assert "(blank)" not in source
     assert " B</TD>" not in source
 
 
