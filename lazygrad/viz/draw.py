@@ -15,7 +15,8 @@ from ..errors import OptionError
 from ..ir.graph import Graph
 from ..ir.op import Trait
 from ..ir.value import CONSTANT, ITEM, LENGTH, PLACEHOLDER, VARIABLE, Value
-from .groups import Arrangement, Gathering, Group, Holder, arrange, counted
+from .arrange import Arrangement, arrange
+from .groups import Gathering, Group, Holder, counted
 from .labels import STYLES, defaults, plain_label
 from .summary import clean, describe_attrs, fixed_number, format_spec, summarize
 

@@ -9,7 +9,8 @@ import lazygrad as lg
 from lazygrad import nn
 from lazygrad.ir.graph import Graph
 from lazygrad.viz import picture_of_graph
-from lazygrad.viz.groups import Gathering, Group, arrange
+from lazygrad.viz.arrange import arrange
+from lazygrad.viz.groups import Gathering, Group
 from tests.viz.examples import Blocks, blocks, perceptron
 
 
