@@ -29,7 +29,7 @@ Annotations: TypeAlias = "Mapping[int, Mapping[str, object]]"
 """By the id of a node, rows to show with it, such as ``{"data": array, "grad": array}``."""
 
 # A row of more boxes is wider than a page.
-_FEW = 25
+_FEW = 14
 _MOST_RESULTS = 4
 _MOST_TITLES = 3
 _DIRECTIONS = ("LR", "TB", "RL", "BT")
@@ -178,7 +178,7 @@ class _Picture:
             self._edges(node)
         for (source, target), (user, values) in self.bundles.items():
             label = format_spec(values[0]) if len(values) == 1 else f"{len(values)} values"
-            self._draw(user, source, target, values[0], label=plain_label([label]))
+            self._draw(user, source, target, values[0], label=self._beside(label))
 
     def _boxes(self, members: Sequence[Holder], picture: graphviz.Digraph) -> None:
         open_groups = [m for m in members if isinstance(m, Group) and not m.is_closed]
@@ -351,7 +351,7 @@ class _Picture:
         text = f"{item}{format_spec(source)}" if label is None else f"{item}{label}".rstrip()
         # A value that is used twice at one place is labelled once.
         if text and (origin, target) not in self.labelled:
-            options["label"] = plain_label([text])
+            options["label"] = self._beside(text)
             self.labelled.add((origin, target))
         self._draw(user, origin, target, source, **options)
 
@@ -369,6 +369,11 @@ class _Picture:
                 options["constraint"] = "false"
             options["color"] = STYLES["derivative"]["color"]
         self.picture.edge(tail, head, **options)
+
+    def _beside(self, text: str) -> str:
+        """Write a label that stands beside a line, not on it."""
+        is_upright = self.picture.graph_attr["rankdir"] in ("TB", "BT")
+        return plain_label([f" {text}" if is_upright else text])
 
     def _tie(self, origin: Value, target: str) -> None:
         """Tie an operation of a derivative to the forward node that it belongs to."""
