@@ -159,12 +159,12 @@ class _Words:
 
     def _fused(self, kernel: Kernel) -> str:
         """Say a kernel as one expression if it is short, else by the operations in it."""
-        operations = [statement.step.op.name for statement in kernel.statements]
+        operations = [step.op.name for step in kernel.steps]
         if len(operations) <= _MOST_NESTED and len(kernel.stored) == 1:
             names = dict(self.names)
-            for statement in kernel.statements:
+            for step in kernel.steps:
                 self._show_views(kernel, names)
-                names[statement.number] = self._expression(statement.step, names)
+                names[step.writes[0]] = self._expression(step, names)
             self._show_views(kernel, names)
             nested = names[kernel.stored[0]]
             if len(nested) < _LONGEST:
@@ -176,11 +176,11 @@ class _Words:
     def _statements(self, kernel: Kernel) -> tuple[str, ...]:
         names = dict(self.names)
         lines = []
-        for place, statement in enumerate(kernel.statements):
+        for place, step in enumerate(kernel.steps):
             self._show_views(kernel, names)
-            text = self._expression(statement.step, names)
-            names[statement.number] = _letters(place)
-            lines.append(f"{names[statement.number]} = {text}")
+            text = self._expression(step, names)
+            names[step.writes[0]] = _letters(place)
+            lines.append(f"{_letters(place)} = {text}")
         return tuple(lines)
 
     def _show_views(self, kernel: Kernel, names: dict[int, str]) -> None:
@@ -192,7 +192,7 @@ class _Words:
 def _purpose(step: Step) -> str:
     """Name a step as its user would: by its own name, what it is the gradient of, its layer."""
     kernel = kernel_of(step)
-    notes = [step.note] if kernel is None else [s.step.note for s in kernel.statements]
+    notes = [step.note] if kernel is None else [each.note for each in kernel.steps]
     derived = {note.label.partition(", gradient of ")[2] for note in notes}
     parts = []
     if all(note.backward for note in notes):

@@ -189,8 +189,8 @@ class _Steps:
         kernel = kernel_of(facts.step)
         title = clean(facts.step.op.name, 32)
         if kernel is not None:
-            count = len(kernel.statements)
-            first = clean(kernel.statements[0].step.op.name, 32)
+            count = len(kernel.steps)
+            first = clean(kernel.steps[0].op.name, 32)
             title = f"kernel of {count}" if count > 1 else f"{first}, a kernel"
         head = {"bgcolor": self._heat([facts]), "align": "left", "colspan": "3", "bold": "yes"}
         rows: list[list[tuple[str, Mapping[str, str]]]] = [[(f"{facts.index}  {title}", head)]]
