@@ -5,7 +5,8 @@ Knows schedules and plans; knows nothing of how they are laid out, or run.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import ChainMap
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -148,7 +149,7 @@ class _Words:
             return named if kind is Kind.CELL and named != what else f"a {what}"
         return f"step {self.step_of[number]}"
 
-    def _expression(self, step: Step, names: dict[int, str]) -> str:
+    def _expression(self, step: Step, names: Mapping[int, str]) -> str:
         parts = [names[number] for number in step.reads]
         for name, value in step.attrs.items():
             if value is None or value is False:
@@ -161,11 +162,11 @@ class _Words:
         """Say a kernel as one expression if it is short, else by the operations in it."""
         operations = [step.op.name for step in kernel.steps]
         if len(operations) <= _MOST_NESTED and len(kernel.stored) == 1:
-            names = dict(self.names)
+            names, aliases = ChainMap({}, self.names), kernel.aliases
             for step in kernel.steps:
-                self._show_views(kernel, names)
+                _show_views(aliases, names)
                 names[step.writes[0]] = self._expression(step, names)
-            self._show_views(kernel, names)
+            _show_views(aliases, names)
             nested = names[kernel.stored[0]]
             if len(nested) < _LONGEST:
                 return nested
@@ -174,19 +175,21 @@ class _Words:
         return f"{shown}, {more} more" if more > 0 else shown
 
     def _statements(self, kernel: Kernel) -> tuple[str, ...]:
-        names = dict(self.names)
+        names, aliases = ChainMap({}, self.names), kernel.aliases
         lines = []
         for place, step in enumerate(kernel.steps):
-            self._show_views(kernel, names)
+            _show_views(aliases, names)
             text = self._expression(step, names)
             names[step.writes[0]] = _letters(place)
             lines.append(f"{_letters(place)} = {text}")
         return tuple(lines)
 
-    def _show_views(self, kernel: Kernel, names: dict[int, str]) -> None:
-        for view, number in kernel.aliases.items():
-            if number in names:
-                names[view] = names[number]
+
+def _show_views(aliases: Mapping[int, int], names: MutableMapping[int, str]) -> None:
+    """Name views by what they show, as far as that has a name."""
+    for view, number in aliases.items():
+        if number in names:
+            names[view] = names[number]
 
 
 def _purpose(step: Step) -> str:
