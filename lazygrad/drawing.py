@@ -20,7 +20,7 @@ from .ir.graph import Graph
 from .ir.op import public
 from .ir.value import Value
 from .lengths import substitute_shape
-from .report import memory_of
+from .report import Planned, memory_of
 from .schedule.facts import format_size, step_facts
 from .viz import (
     Annotations,
@@ -252,10 +252,14 @@ def _drawn_steps(
             notes.append("timed on zeros")
         program.profile(**dict(given))  # type: ignore[arg-type]
     executable, measured = program.executable, program.profiled if profile else None
-    placed = None if executable is None else executable.plan
-    steps = program.schedule if executable is None else executable.schedule
-    if executable is not None:
-        memory = memory_of(executable)
+    shown: Planned | None = executable
+    if executable is not None and measured is not None:
+        is_same = len(measured.seconds) == len(executable.schedule.steps)
+        shown = executable if is_same else measured
+    placed = None if shown is None else shown.plan
+    steps = program.schedule if shown is None else shown.schedule
+    if shown is not None:
+        memory = memory_of(shown)
         notes.insert(
             0,
             f"Arena of {format_size(memory.arena)}, {format_size(memory.unshared)} without sharing:"

@@ -178,7 +178,7 @@ class Executors:
     def timed(self, entry: Entry) -> Executable:
         """Give an executable that does what an entry's does, on copies of the state, and is timed.
 
-        Updates on NumPy are left out: they are done all at once.
+        On NumPy new values are handed out instead of written, which is done all at once.
         """
         lengths = entry.executable.plan.lengths
         copies = [Cell(cell.array.copy()) for cell in self.cells]
@@ -187,8 +187,11 @@ class Executors:
             placed = plan(self.schedule, lengths)
             timed: Executable = native.bind(self.schedule, placed, copies, self.threads, timed=True)
             return timed
-        schedule = replace(self.schedule, updates=())
-        return bind(schedule, plan(schedule, lengths), copies, timed=True)
+        *others, last = self.schedule.sections
+        news = tuple(number for _, number in self.schedule.updates)
+        last = replace(last, outputs=(*last.outputs, *news))
+        schedule = replace(self.schedule, updates=(), sections=(*others, last))
+        return bind(schedule, plan(schedule, lengths), copies, threads=self.threads, timed=True)
 
     def calls(self) -> list[list[object]]:
         """Give, for each set of lengths, the calls that are left until machine code takes over.

@@ -8,16 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
+from typing import Protocol
 
 from .backends.executable import Executable
 from .ir.op import Array
 from .lengths import Dim
-from .schedule.buffers import Kind, rounded
+from .schedule.buffers import Kind, Plan, rounded
 from .schedule.facts import StepFacts, format_duration, format_size, step_facts
 from .schedule.steps import Schedule
 
 __all__ = [
     "Memory",
+    "Planned",
     "Profile",
     "explain_table",
     "measured",
@@ -27,6 +29,19 @@ __all__ = [
 ]
 
 _RUNS, _SECONDS = 20, 0.1
+_LEAST_SECONDS = 1e-9
+
+
+class Planned(Protocol):
+    """What has a schedule and its plan, such as an executable."""
+
+    @property
+    def schedule(self) -> Schedule:
+        """The steps."""
+
+    @property
+    def plan(self) -> Plan:
+        """Where their values lie."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +76,7 @@ class Memory:
         )
 
 
-def memory_of(executable: Executable) -> Memory:
+def memory_of(executable: Planned) -> Memory:
     """Add up the bytes of an executable by purpose."""
     schedule, placed = executable.schedule, executable.plan
 
@@ -89,10 +104,16 @@ class Profile:
     A step that is done once, when the program is bound, took none.
     """
 
-    lengths: Mapping[str, int]
+    schedule: Schedule
+    plan: Plan
     backend: str
     seconds: tuple[float, ...]
     repeat: int
+
+    @property
+    def lengths(self) -> Mapping[str, int]:
+        """The lengths that were timed."""
+        return self.plan.lengths
 
     @property
     def whole(self) -> float:
@@ -101,7 +122,7 @@ class Profile:
 
 
 def explain_table(
-    executable: Executable,
+    executable: Planned,
     name: str | None,
     names: Sequence[str | None] = (),
     profile: Profile | None = None,
@@ -112,6 +133,9 @@ def explain_table(
     is; bytes are those of the step's own results, so none for a view. With a *profile* of these
     steps there are times too.
     """
+    if profile is not None and len(profile.seconds) != len(executable.schedule.steps):
+        # With updates, steps may be fused otherwise.
+        executable = profile
     facts = step_facts(executable.schedule, executable.plan, names)
     rows: list[tuple[str, ...]] = [
         ("step", "computes", "for", "line", "result", "slot", "bytes", "flops")
@@ -193,8 +217,12 @@ def measured(
     except Exception as error:
         failure = timed.failure(error)
         raise failure from failure.__cause__
-    seconds = tuple(float(total) / count for total in timed.seconds)
-    return Profile(timed.plan.lengths, backend, seconds, count)
+    seconds = tuple(
+        # A step that is too short for the clock is done all the same.
+        max(float(total) / count, _LEAST_SECONDS) if index in timed.clocked else 0.0
+        for index, total in enumerate(timed.seconds)
+    )
+    return Profile(timed.schedule, timed.plan, backend, seconds, count)
 
 
 def _counted(count: int, what: str) -> str:

@@ -237,6 +237,25 @@ def test_machine_code_with_steps_in_python_is_timed_as_a_whole():
     np.testing.assert_allclose(program(x=np.eye(6)), np.sort(np.exp(np.eye(6)), axis=0) * 2)
 
 
+@pytest.mark.parametrize("backend", ["numpy", "c"])
+def test_kernels_over_large_arrays_are_timed(backend):
+    w = lg.Value(np.ones((600, 400)), name="w")
+    a = x("rows", 400)
+    y = lg.tanh(a) * 2.0 + lg.exp(a)
+    new = w - 0.1 * lg.sin(w) * w
+    program = lg.compile(lg.sum(y), updates={w: new}, backend=backend, threads=1)
+    program.planned(rows=600)
+    feeds = {"x": np.ones((600, 400))}
+    table = program.profile(**feeds, repeat=2)
+    _, rows = rows_of(table)
+    timed = [row["computes"] for row in rows if row["time"] != "at bind"]
+    assert any("tanh" in computes for computes in timed)
+    assert any("sin" in computes for computes in timed)
+    np.testing.assert_array_equal(w.data, 1.0)
+    assert program.explain() == table
+    assert "GB/s" in lg.draw(program, profile=True).source
+
+
 def test_times_are_of_the_lengths_that_were_profiled():
     step = fitted(backend="numpy")
     step.profile(x=np.ones((4, 8)), repeat=1)

@@ -75,6 +75,8 @@ class StepEmitter(ABC):
         self.schedule = schedule
         self.plan = plan
         self.cells = cells
+        self.clocked: set[int] = set()
+        """The steps that are timed: others are done when the schedule is bound."""
         self.seconds: MutableSequence[float] | Array = [0.0] * len(schedule.steps)
         self.arrays: dict[int, Array] = {}
         self.fixed: set[int] = set()
@@ -118,6 +120,7 @@ class StepEmitter(ABC):
             self.step_at_line,
             self.file,
             self.seconds,
+            frozenset(self.clocked),
         )
 
     def _bind_storage(self) -> None:

@@ -40,6 +40,7 @@ class Executable:
         step_at_line: dict[int, Step],
         file: str,
         seconds: Iterable[float],
+        clocked: frozenset[int] = frozenset(),
     ) -> None:
         self.schedule = schedule
         self.plan = plan
@@ -54,6 +55,8 @@ class Executable:
         self.source = source
         self.seconds = seconds
         """Of a timed executable, the seconds that each step has taken so far."""
+        self.clocked = clocked
+        """Of a timed executable, the steps that are done in each run, and timed."""
         self._step_at_line = step_at_line
         self._file = file
         linecache.cache[file] = (len(source), None, source.splitlines(True), file)

@@ -54,8 +54,8 @@ def bind(
     Long work over large arrays is shared among *threads*; what is computed doesn't depend on how
     many these are. A *timed* executable adds up the seconds of each step as it runs.
     """
-    # Programs alone: others are asked for every value in between, or for the time of each step.
-    if not (feeds_kept or timed) and len(schedule.steps) <= LINES_PER_FUNCTION:
+    # Programs alone: others are asked for every value in between.
+    if not feeds_kept and len(schedule.steps) <= LINES_PER_FUNCTION:
         schedule, plan = in_blocks(schedule, plan, threads)
     return NumpyEmitter(schedule, plan, cells, feeds_kept, timed, threads=threads).executable()
 
@@ -134,7 +134,7 @@ class NumpyEmitter(StepEmitter):
                 continue
             kernel = kernel_of(step)
             if kernel is not None and kernel.product is None:
-                body += self._kernel_lines(step)
+                body += self._clocked(index, self._kernel_lines(step))
             else:
                 body += self._clocked(index, self._step_lines(step))
         return body
@@ -195,6 +195,7 @@ class NumpyEmitter(StepEmitter):
     def _clocked(self, index: int, lines: list[Line]) -> list[Line]:
         if not self.timed or not lines:
             return lines
+        self.clocked.add(index)
         # The two lines may come to stand in different functions.
         self.per_call.add("began")
         self.namespace["clock"] = perf_counter

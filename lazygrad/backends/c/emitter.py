@@ -275,6 +275,7 @@ class SegmentEmitter(NumpyEmitter):
         lines = self.unit.call(function, self.layouts, self._said(step), index)
         if not self.timed:
             return lines
+        self.clocked.add(index)
         stop = f"((double *){self.clock})[{index}] += now() - began;"
         return ["{", *indented(["double began = now();", *lines, stop]), "}"]
 
