@@ -6,8 +6,8 @@ Knows listings; its shapes are those of graphviz, its colours those of the page 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from ..ir.graph import Graph
 from ..ir.value import CONSTANT, ITEM, PLACEHOLDER, VARIABLE, Value
 from .changes import KEPT, REMOVED, Listing
 from .drawing import Drawing
@@ -28,13 +28,13 @@ class DifferencePicture(Drawing):
     """A picture whose text in graphviz's language is there already."""
 
     def __init__(self, source: str, timeout: float) -> None:
-        super().__init__(Graph([]), timeout=timeout)
-        self._source = source
+        super().__init__(lambda: _read(source), lambda: source, "a stage", timeout=timeout)
 
-    @property
-    def source(self) -> str:
-        """The picture in graphviz's language."""
-        return self._source
+
+def _read(source: str) -> Any:
+    import graphviz
+
+    return graphviz.Source(source)
 
 
 def picture_of(listing: Listing, limit: int) -> str:
