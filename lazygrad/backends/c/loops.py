@@ -244,10 +244,10 @@ class _Writer:
         if not accumulators or loop.longest <= CHUNK:
             is_within = len(self.outer) + len(self.inner) > 1
             if accumulators:
-                head = [pragma]
-            else:
-                head = ["ROLLED"] if is_within and loop.longest <= _MOST_UNROLLED else []
-            return self._flushed([*head, loop.opened, *indented(lines), "}"], accumulators)
+                return self._flushed([pragma, loop.opened, *indented(lines), "}"], accumulators)
+            if is_within and 8 <= loop.longest <= _MOST_UNROLLED:
+                return self._short(loop, lines)
+            return [loop.opened, *indented(lines), "}"]
         name, last = loop.variable, loop.last
         chunk = [pragma, f"for (int64_t {name} = begin; {name} < end; {name}++) {{"]
         inside = self._flushed([*chunk, *indented(lines), "}"], accumulators)
@@ -257,6 +257,35 @@ class _Writer:
             *indented(inside),
             "}",
         ]
+
+    def _short(self, loop: Loop, lines: list[str]) -> list[str]:
+        """Write a short loop as whole vectors, the last of which may begin before another ends.
+
+        What both are at is done twice then. Elements one by one would take longer than the vectors.
+        """
+        size, name = loop.size, loop.variable
+        width = 16 if size >= 16 else 8
+        is_plain = loop.share is None and not loop.bound
+        if not size % width or not is_plain or not self._is_repeatable():
+            return ["ROLLED", loop.opened, *indented(lines), "}"]
+        ends = ((0, size // width * width), (size - width, size))
+        return [
+            line
+            for start, end in ends
+            for line in (
+                "ROLLED",
+                f"for (int64_t {name} = {start}; {name} < {end}; {name}++) {{",
+                *indented(lines),
+                "}",
+            )
+        ]
+
+    def _is_repeatable(self) -> bool:
+        """Whether an element can be done twice: nothing is added up, or read where it is stored."""
+        stored = [self.by_number[number] for number in self.kernel.stored]
+        return all(s.kept is None for s in self.kernel.statements) and all(
+            map(self.nest.is_alone, stored)
+        )
 
     # Statements.
 

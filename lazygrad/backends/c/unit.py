@@ -58,7 +58,8 @@ def comment(text: str, longest: int = 90) -> str:
 
 # Vectors of all widths by the compilers' own extension; fma in products alone. Nothing is gained by
 # optimizing what is PLAIN, a list of calls. Before version 22, clang unrolls short loops first and
-# makes vectors of the loop around them, which gathers and scatters, unless they stay ROLLED.
+# makes vectors of the loop around them, which gathers and scatters; gcc takes loops of 8 apart and
+# makes no vectors. So these stay ROLLED.
 _VECTORS = """\
 typedef float float_vector
     __attribute__((vector_size({bytes}), aligned(4), may_alias));
@@ -75,8 +76,10 @@ typedef double double_vector
 #endif
 #if defined(__clang__) && __clang_major__ < 22
 #define ROLLED _Pragma("clang loop unroll(disable)")
-#else
+#elif defined(__clang__)
 #define ROLLED
+#else
+#define ROLLED _Pragma("GCC unroll 1")
 #endif"""
 
 

@@ -216,3 +216,18 @@ def test_an_update_without_a_c_form_beside_lengths_that_depend_on_data():
     assert program(x=np.arange(-2.0, 4.0)) == 6
     np.testing.assert_array_equal(w.data, [1.0, 0.5, 1.0])
     np.testing.assert_array_equal(v.data, [2.0, 0.0, 2.0])
+
+
+@pytest.mark.parametrize("length", [7, 8, 9, 11, 16, 17, 26, 63, 64, 65])
+def test_short_rows_that_are_no_whole_vectors(length):
+    rng = np.random.default_rng(length)
+    data = rng.standard_normal((6, length, length + 2))
+    x = lg.placeholder(data.shape, name="x")
+    cut = x[:, :, :length]
+    outputs = [lg.relu(cut + 1.0), cut.sum(axis=(0, 1)), lg.softmax(cut, axis=2)]
+    raised, total, shares = lg.compile(outputs, backend="c")(x=data)
+    part = data[:, :, :length]
+    np.testing.assert_array_equal(raised, np.maximum(part + 1, 0))
+    np.testing.assert_allclose(total, part.sum(axis=(0, 1)), rtol=1e-12, atol=1e-12)
+    powers = np.exp(part - part.max(axis=2, keepdims=True))
+    np.testing.assert_allclose(shares, powers / powers.sum(axis=2, keepdims=True), rtol=1e-12)
