@@ -405,7 +405,7 @@ def test_kernels_as_machine_code_has_them(monkeypatch, seed):
     data["y"] = data["y"].astype("float32")
     data["z"] = rng.standard_normal((4, 4))
     given = [data[name] for name, _ in program.schedule.feeds]
-    lengths = dict.fromkeys(program._lengths, rows)
+    lengths = dict.fromkeys(program.lengths, rows)
     placed = plan(program.schedule, lengths)
     fused = fuse(program.schedule, placed)
     with np.errstate(all="ignore"):
