@@ -17,6 +17,8 @@ import numpy as np
 
 from ..ir.compute import concrete_attrs
 from ..ir.op import Array, Op, lookup
+from ..lengths import Dim
+from ..spec import Spec
 from .buffers import Plan
 from .kernel import kernel_of
 from .steps import Schedule, Section, Step
@@ -178,7 +180,14 @@ def _without(schedule: Schedule, found: Sequence[_Copy]) -> Schedule:
 
 @lru_cache(maxsize=1)
 def _gathering_matmul() -> Op:
-    return replace(lookup("matmul"), kernel=_multiply, call=None)
+    plain = lookup("matmul")
+
+    def cost(out: Spec, a: Spec, patches: Spec, **axes: object) -> Dim:
+        # The depth is that of the left operand.
+        count: Dim = plain.cost(out, a, patches)
+        return count
+
+    return replace(plain, kernel=_multiply, call=None, cost=cost)
 
 
 def _multiply(

@@ -63,3 +63,17 @@ def test_deep_windows_are_added_up_in_passes():
             wanted += np.einsum("nchw,oc->nohw", seen, kernels[:, :, i, j])
     np.testing.assert_allclose(program(x=data), wanted, rtol=1e-12, atol=1e-11)
     assert "rows_at" in program.source
+
+
+def test_bias_and_activation_after_a_convolution_of_one_image():
+    rng = np.random.default_rng(2)
+    data, kernels = rng.standard_normal((1, 2, 9)), rng.standard_normal((4, 2, 3))
+    x, bias = lg.placeholder(data.shape, name="x"), lg.Value(rng.standard_normal((4, 1)))
+    output = lg.relu(lg.conv(x, lg.Value(kernels)) + bias)
+    program = lg.compile(output, backend="c")
+    wanted = sum(
+        np.einsum("ncp,oc->nop", data[:, :, i : i + 7], kernels[:, :, i]) for i in range(3)
+    )
+    np.testing.assert_allclose(program(x=data), np.maximum(wanted + bias.data, 0), rtol=1e-12)
+    assert "epilogue_" in program.source
+    assert "flops" in program.explain()
