@@ -113,7 +113,7 @@ class _Convolution(Module):
 
 class _Conv(_Convolution):
     def forward(self, x: Any) -> Value:
-        """Write the convolution of (batch, channels, *spatial)."""
+        """Write the convolution of ``(batch, channels, *spatial)``."""
         result = conv(
             self._operand(x),
             self.weight,
@@ -202,7 +202,7 @@ class _ConvTranspose(_Convolution):
         return self.inputs, self.outputs // self.groups
 
     def forward(self, x: Any) -> Value:
-        """Write the transposed convolution of (batch, channels, *spatial)."""
+        """Write the transposed convolution of ``(batch, channels, *spatial)``."""
         result = conv_transpose(
             self._operand(x),
             self.weight,

@@ -73,7 +73,7 @@ class Initializer:
 
         *fans* is (inputs that one output sums over, outputs that one input goes into). By default
         they are read from the shape: two axes are (inputs, outputs), more are those of a
-        convolution, (outputs, inputs, *kernel).
+        convolution, ``(outputs, inputs, *kernel)``.
         """
         lengths = (shape,) if isinstance(shape, (int, np.integer)) else tuple(map(int, shape))
         drawn = self.draw(lengths, generator(seed), fans or _fans(lengths))

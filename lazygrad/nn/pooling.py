@@ -68,7 +68,7 @@ class _MaxPool(_Pool):
         )
 
     def forward(self, x: Any) -> Value:
-        """Write the largest element of each window of (batch, channels, *spatial)."""
+        """Write the largest element of each window of ``(batch, channels, *spatial)``."""
         node = _image(self, x)
         return max_pool(node, self.kernel_size, stride=self.stride, **self.options)
 
@@ -139,7 +139,7 @@ class _AvgPool(_Pool):
         )
 
     def forward(self, x: Any) -> Value:
-        """Write the average of each window of (batch, channels, *spatial)."""
+        """Write the average of each window of ``(batch, channels, *spatial)``."""
         node = float_operand(type(self).__name__, _image(self, x), _dtype_of(x))
         return avg_pool(node, self.kernel_size, stride=self.stride, **self.options)
 
@@ -199,7 +199,7 @@ class _Adaptive(Module):
         self.size = tuple(None if n is None else count(name, "size", n) for n in entries)
 
     def forward(self, x: Any) -> Value:
-        """Write averages that bring the spatial axes of (batch, channels, *spatial) to a size."""
+        """Average the spatial axes of ``(batch, channels, *spatial)`` down to a size."""
         node = float_operand(type(self).__name__, _image(self, x), _dtype_of(x))
         return adaptive_avg_pool(node, self.size)
 
@@ -239,7 +239,7 @@ class AdaptiveAvgPool3d(_Adaptive):
 
 
 class GlobalAvgPool(Module):
-    """The average of each channel: (batch, channels, *spatial) becomes (batch, channels).
+    """The average of each channel: ``(batch, channels, *spatial)`` becomes ``(batch, channels)``.
 
     >>> GlobalAvgPool()(np.ones((5, 3, 10, 12), "f4")).shape
     (5, 3)
@@ -252,7 +252,7 @@ class GlobalAvgPool(Module):
 
 
 class GlobalMaxPool(Module):
-    """The largest element of each channel: (batch, channels, *spatial) to (batch, channels).
+    """The largest of each channel: ``(batch, channels, *spatial)`` becomes ``(batch, channels)``.
 
     >>> GlobalMaxPool()([[[1.0, 3.0]]]).data
     array([[3.]])

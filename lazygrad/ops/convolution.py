@@ -218,9 +218,9 @@ def conv(
     Parameters
     ----------
     x
-        Shape (..., channels in, *spatial), with any number of leading axes.
+        Shape ``(..., channels in, *spatial)``, with any number of leading axes.
     w
-        Shape (channels out, channels in // groups, *kernel), one length per spatial axis.
+        Shape ``(channels out, channels in // groups, *kernel)``, one length per spatial axis.
     stride
         How far a window lies from the next one; one number, or one per spatial axis.
     padding
@@ -231,7 +231,7 @@ def conv(
     groups
         Into how many groups the channels are split; each has kernels of its own.
 
-    The result has shape (..., channels out, *counts), where an axis of length n, padded, has
+    The result has shape ``(..., channels out, *counts)``, where an axis of length n, padded, has
     ``(n - (kernel - 1) * dilation - 1) // stride + 1`` windows.
 
     >>> conv(Value([[1.0, 2.0, 4.0, 8.0]]), Value([[[1.0, -1.0]]]))
@@ -310,9 +310,9 @@ def conv_transpose(
     Parameters
     ----------
     x
-        Shape (..., channels in, *spatial), with any number of leading axes.
+        Shape ``(..., channels in, *spatial)``, with any number of leading axes.
     w
-        Shape (channels in, channels out // groups, *kernel), one length per spatial axis.
+        Shape ``(channels in, channels out // groups, *kernel)``, one length per spatial axis.
     stride, dilation, groups
         As in `conv`.
     padding

@@ -18,7 +18,7 @@ from ...ops.slices import python_index
 from ...schedule.steps import Step
 from .text import Function, Layout, c_type, indented, summed
 
-__all__ = ["copy_lines", "move_function"]
+__all__ = ["WRITERS", "copy_lines", "move_function"]
 
 _Layouts: TypeAlias = "Sequence[Layout]"
 
@@ -33,7 +33,7 @@ class _Text:
 
 def move_function(step: Step, attrs: Attrs, layouts: Mapping[int, Layout]) -> Function | None:
     """Write a step that moves elements; None where it is none, or of a form that has no C."""
-    write = _WRITERS.get(step.op.name)
+    write = WRITERS.get(step.op.name)
     if write is None:
         return None
     numbers = (*step.reads, *step.writes)
@@ -232,7 +232,7 @@ def _pad(layouts: _Layouts, attrs: Attrs) -> _Text | None:
     return _Text([filled, *copy_lines(x, _region(out, lambda probe: probe[cut]), "p0", "p1")])
 
 
-_WRITERS: dict[str, Callable[[_Layouts, Attrs], _Text | None]] = {
+WRITERS: dict[str, Callable[[_Layouts, Attrs], _Text | None]] = {
     "within": _within,
     "gather_along": _gather_along,
     "add_along": _add_along,

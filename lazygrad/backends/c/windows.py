@@ -16,7 +16,7 @@ from ...schedule.steps import Step
 from .parts import Share, share, wanted_parts
 from .text import Function, Layout, c_type, indented, summed
 
-__all__ = ["window_function"]
+__all__ = ["WRITERS", "window_function"]
 
 _VISITS_PER_SECOND = 2e9
 
@@ -26,7 +26,7 @@ _Layouts: TypeAlias = "Sequence[Layout]"
 
 def window_function(step: Step, attrs: Attrs, layouts: Mapping[int, Layout]) -> Function | None:
     """Write a step over patches; None where it is none."""
-    write = _WRITERS.get(step.op.name)
+    write = WRITERS.get(step.op.name)
     if write is None:
         return None
     numbers = (*step.reads, *step.writes)
@@ -172,7 +172,7 @@ class _Writer:
         return given[-1 if self.adds else 0].shape[:-1]
 
 
-_WRITERS = {
+WRITERS = {
     "add_patches": _Writer(_add_patches, adds=True),
     "max_patches": _Writer(_max_patches),
     "max_share": _Writer(_max_share, adds=True),
