@@ -20,7 +20,7 @@ from lazygrad.errors import DisconnectedError, DTypeError, GraphError
 from lazygrad.ir.op import Op, Trait, Writes, table
 from lazygrad.ir.value import Value, apply, placeholder
 
-__all__ = ["operations_page", "reference_pages", "setup", "written_in_c"]
+__all__ = ["operations_page", "reference_pages", "sample", "setup", "written_in_c"]
 
 CORE = {
     "Values and programs": (
@@ -59,10 +59,10 @@ MODULES = {
 }
 
 OPERATIONS_OPENING = """\
-Every node is one of these operations; the functions of :doc:`functions` are made of them. This page
-is written from the table itself, and so are the derivatives of elementwise operations, as
-``lg.explain_gradient`` gives them. Of other operations it says how derivatives are declared. Names
-that begin with an underscore are met inside others, or in derivatives.
+Every node is one of these operations, and all :doc:`functions <functions>` are made of them. This
+page is written from the table that the library itself works from; derivatives of elementwise
+operations are those that it uses, as ``lg.explain_gradient`` writes them. Of other operations the
+page says how derivatives are declared. Names that begin with an underscore are met inside others.
 
 How it comes into machine code, in the last column:
 
@@ -173,9 +173,9 @@ def written_in_c(op: Op) -> str:
     return ""
 
 
-def _sample(op: Op) -> tuple[Value, list[Value]]:
-    """Apply an elementwise operation to numbers of the first types that it takes."""
-    names = "xyz"[: len(op.domain)]
+def sample(op: Op, names: Sequence[str] = "xyz") -> tuple[Value, list[Value]]:
+    """Apply an elementwise operation to placeholders of numbers, of the first types it takes."""
+    count = len(op.domain)
     for dtypes in (
         ("float64",) * 3,
         ("int64",) * 3,
@@ -184,7 +184,7 @@ def _sample(op: Op) -> tuple[Value, list[Value]]:
     ):
         operands = [
             placeholder((), dtype=dtype, name=name)
-            for name, dtype in zip(names, dtypes, strict=False)
+            for name, dtype in zip(names[:count], dtypes, strict=False)
         ]
         try:
             return apply(op, *operands, **op.variants[0]), operands
@@ -195,7 +195,7 @@ def _sample(op: Op) -> tuple[Value, list[Value]]:
 
 def _derivatives(op: Op) -> list[str]:
     """Give the derivative of an elementwise operation by each operand that has one."""
-    result, operands = _sample(op)
+    result, operands = sample(op)
     found = []
     for operand in operands:
         try:
