@@ -32,6 +32,8 @@ default_role = "literal"
 myst_heading_anchors = 3
 
 html_theme = "furo"
+html_static_path = ["static"]
+html_css_files = ["wide.css"]
 html_title = "lazygrad"
 html_copy_source = False
 html_show_sourcelink = False

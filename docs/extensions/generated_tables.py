@@ -272,8 +272,19 @@ def _is_foreign(
     return None if module.startswith("lazygrad") else True
 
 
+def _signature(
+    app: Any, what: str, name: str, thing: Any, options: Any, signature: str | None, returns: Any
+) -> tuple[str, None] | None:
+    """Name the operands of functions that apply an operation to whatever they are given."""
+    op = table().get(name.rpartition(".")[2])
+    if op is None or signature != "(*operands, **attrs)":
+        return None
+    return f"({', '.join('xyz'[: len(op.domain)])})", None
+
+
 def setup(app: Any) -> dict[str, Any]:
     """Have the pages written before Sphinx and autosummary look for their sources."""
     app.connect("builder-inited", write_pages, priority=100)
     app.connect("autodoc-skip-member", _is_foreign)
+    app.connect("autodoc-process-signature", _signature)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
