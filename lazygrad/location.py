@@ -18,13 +18,21 @@ _CONTEXTS = contextlib.__file__
 
 
 class Location(NamedTuple):
-    """A file and a line number; prints as ``train.py:12``."""
+    """A file and a line number; prints as ``train.py:12``, in a notebook as ``In[3]:12``."""
 
     file: str
     line: int
 
     def __str__(self) -> str:
-        return f"{os.path.basename(self.file)}:{self.line}"
+        return f"{_cell(self.file) or os.path.basename(self.file)}:{self.line}"
+
+
+def _cell(file: str) -> str | None:
+    """Name the cell of a notebook that was compiled from *file*, whose own name is a number."""
+    interactive = sys.modules.get("IPython")
+    shell = None if interactive is None else interactive.get_ipython()
+    named = None if shell is None else shell.compile.format_code_name(file)
+    return None if named is None else str(named[1])
 
 
 def _is_users(file: str) -> bool:
