@@ -59,7 +59,9 @@ def test_a_notebook_runs_from_a_clean_kernel(path, tmp_path, monkeypatch):
     client.execute()
     for number, cell in enumerate(notebook.cells):
         if cell.cell_type == "code":
-            assert list(unwanted(cell.outputs)) == [], f"cell {number}"
+            # Without a C compiler programs run on NumPy, and say so.
+            said = [text for text in unwanted(cell.outputs) if "BackendWarning" not in text]
+            assert said == [], f"cell {number}"
     assert list(here.iterdir()) == []
 
 
