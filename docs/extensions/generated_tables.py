@@ -14,6 +14,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
 import lazygrad as lg
 from lazygrad.backends.c import moves, windows
 from lazygrad.errors import DisconnectedError, DTypeError, GraphError
@@ -276,10 +278,13 @@ def _signature(
     app: Any, what: str, name: str, thing: Any, options: Any, signature: str | None, returns: Any
 ) -> tuple[str, None] | None:
     """Name the operands of functions that apply an operation to whatever they are given."""
-    op = table().get(name.rpartition(".")[2])
-    if op is None or signature != "(*operands, **attrs)":
+    if signature != "(*operands, **attrs)":
         return None
-    return f"({', '.join('xyz'[: len(op.domain)])})", None
+    short = name.rpartition(".")[2]
+    op = table().get(short)
+    # Second names, such as degrees, are NumPy's own.
+    count = len(op.domain) if op is not None else getattr(getattr(np, short, None), "nin", 0)
+    return (f"({', '.join('xyz'[:count])})", None) if count else None
 
 
 def setup(app: Any) -> dict[str, Any]:
