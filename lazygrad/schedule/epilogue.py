@@ -31,8 +31,9 @@ _MOST_BYTES = 1 << 21
 def fold_epilogues(schedule: Schedule, plan: Plan) -> Schedule:
     """Give the schedule in which products have the kernels that read them as epilogues.
 
-    *schedule* is what `fuse` gave for the lengths of *plan*, a plan of it. No product is put off to
-    where keeping its operands for longer takes more memory than its result.
+    *schedule* is what `fuse` gave for the lengths of *plan*, a plan of it, or what `read_patches`
+    made of that. No product is put off to where keeping its operands for longer takes more memory
+    than its result.
     """
     return _Folder(schedule, plan).folded()
 

@@ -15,9 +15,7 @@ import numpy as np
 from ...ir.cell import Cell
 from ...ir.op import Array
 from ...schedule.buffers import Kind, Plan, plan as make_plan
-from ...schedule.epilogue import fold_epilogues
-from ...schedule.fuse import fuse
-from ...schedule.patches import read_patches
+from ...schedule.native import native_schedule
 from ...schedule.steps import Schedule, Section, Step
 from ..executable import Executable
 from ..source import Line
@@ -76,9 +74,7 @@ def _prepared(schedule: Schedule, plan: Plan) -> tuple[Schedule, Plan, Toolchain
     if not _is_known_layout():
         raise CompilerError("this interpreter's arrays don't lie in memory as NumPy's do elsewhere")
     toolchain = find_toolchain()
-    fused = fuse(schedule, plan)
-    fused = read_patches(fused, make_plan(fused, plan.lengths))
-    fused = fold_epilogues(fused, make_plan(fused, plan.lengths))
+    fused = native_schedule(schedule, plan)
     # Kernels write cells themselves only where all memory is planned.
     is_planned = None not in plan.shapes
     return fused, make_plan(fused, plan.lengths, feeds_apart=is_planned), toolchain

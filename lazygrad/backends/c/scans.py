@@ -16,9 +16,7 @@ from ...ir.compute import concrete_attrs
 from ...ir.op import Array
 from ...schedule.bodies import body_schedule
 from ...schedule.buffers import Kind, plan as make_plan
-from ...schedule.epilogue import fold_epilogues
-from ...schedule.fuse import fuse
-from ...schedule.patches import read_patches
+from ...schedule.native import native_schedule
 from ...schedule.steps import Step
 from .emitter import SegmentEmitter
 from .moves import copy_lines
@@ -45,9 +43,7 @@ class _Body(SegmentEmitter):
         self.made = body_schedule(attrs["body"], attrs["carries"])
         lengths = dict(zip(attrs["names"], attrs["lengths"], strict=True))
         schedule = self.made.schedule
-        fused = fuse(schedule, make_plan(schedule, lengths))
-        fused = read_patches(fused, make_plan(fused, lengths))
-        fused = fold_epilogues(fused, make_plan(fused, lengths))
+        fused = native_schedule(schedule, make_plan(schedule, lengths))
         placed = make_plan(fused, lengths)
         super().__init__(fused, placed, (), owner.toolchain, owner.write_loop, owner.threads)
         self.owner = owner
