@@ -181,3 +181,12 @@ def test_slots_of_backward_lie_behind_those_of_forward():
         for steps in (pair.schedule.steps[:stop], pair.schedule.steps[stop:])
     ]
     assert max(offsets[0]) < min(offsets[1])
+
+
+def test_without_placeholders_a_gradient_is_that_at_the_values_of_now():
+    w = lg.Value([1.0, 2.0])
+    y = (w * w).sum()
+    y.forward()
+    w.data = np.array([5.0, 6.0])
+    y.backward()
+    np.testing.assert_array_equal(w.grad, [10.0, 12.0])
