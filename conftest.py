@@ -1,5 +1,7 @@
 """What all tests share: the package, imported once, names for docstring examples, fixed draws."""
 
+import gc
+import signal
 from collections.abc import Iterator
 
 import hypothesis
@@ -32,3 +34,21 @@ def _docstring_names(doctest_namespace: dict[str, object]) -> None:
 def _on_numpy(monkeypatch: pytest.MonkeyPatch) -> None:
     """For what is true of the NumPy backend alone: its source, its steps, its bits."""
     monkeypatch.setenv("LAZYGRAD_BACKEND", "numpy")
+
+
+@pytest.fixture
+def _alarms_interrupt() -> Iterator[None]:
+    """Let SIGALRM raise KeyboardInterrupt, as Ctrl-C does.
+
+    Python only reports what a finalizer raises, so nothing may be collected when one comes.
+    """
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+    signal.signal(signal.SIGALRM, before)

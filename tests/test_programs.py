@@ -5,7 +5,6 @@ import gc
 import itertools
 import pickle
 import signal
-import threading
 import weakref
 
 import numpy as np
@@ -347,6 +346,7 @@ def interrupted_steps(step, values, times, longest):
     return counts.pop()
 
 
+@pytest.mark.usefixtures("_alarms_interrupt")
 def test_an_interrupt_leaves_every_variable_updated_equally_often():
     values = [lg.Value(np.zeros(n)) for n in (1, 10, 1000, 20_000)]
     values += [lg.Value(0), lg.Value(np.zeros((3, 3)))]
@@ -359,6 +359,7 @@ def test_an_interrupt_leaves_every_variable_updated_equally_often():
     assert step()[0] == 2 * count
 
 
+@pytest.mark.usefixtures("_alarms_interrupt")
 @pytest.mark.parametrize("threads", [1, 2])
 def test_an_interrupt_among_large_updates_waits_for_all_of_them(monkeypatch, threads):
     monkeypatch.setattr(blocks, "LEAST_BYTES", 1 << 12)
@@ -370,23 +371,6 @@ def test_an_interrupt_among_large_updates_waits_for_all_of_them(monkeypatch, thr
     step()
     assert "write_together" in step.source
     interrupted_steps(step, values, 150, 2e-3)
-
-
-@pytest.fixture(autouse=True)
-def _alarms_interrupt(request):
-    if (
-        "interrupt" not in request.node.name
-        or threading.current_thread() is not threading.main_thread()
-    ):
-        yield
-        return
-
-    def interrupt(number, frame):
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGALRM, interrupt)
-    yield
-    signal.signal(signal.SIGALRM, before)
 
 
 # Plans.

@@ -295,6 +295,7 @@ def test_gradients_are_the_users_own(x, w):
     assert w.grad.flags.writeable
 
 
+@pytest.mark.usefixtures("_alarms_interrupt")
 def test_an_interrupted_forward_never_gives_a_mixed_gradient():
     x = lg.placeholder((300,), name="x", requires_grad=True)
     w = lg.Value(np.ones(300))
@@ -303,30 +304,22 @@ def test_an_interrupted_forward_never_gives_a_mixed_gradient():
     y.forward(x=data)
     random = np.random.default_rng(0)
     interrupted = 0
-
-    def interrupt(number, frame):
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGALRM, interrupt)
-    try:
-        for _ in range(300):
-            # The alarm may also ring while it is being turned off.
+    for _ in range(300):
+        # The alarm may also ring while it is being turned off.
+        try:
             try:
-                try:
-                    signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-6, 2e-4))
-                    for scale in range(100_000):
-                        y.forward(x=data * (scale % 3))
-                        y.backward()
-                finally:
-                    signal.setitimer(signal.ITIMER_REAL, 0)
-            except KeyboardInterrupt:
-                interrupted += 1
-            with warnings.catch_warnings():
-                # After an interrupted forward there is none, so that its feeds are missing.
-                warnings.simplefilter("ignore", lg.MissingFeedWarning)
-                y.backward()
-            t = np.tanh(x.data)
-            np.testing.assert_allclose(w.grad, 2 * t * (1 - t * t) * x.data)
-    finally:
-        signal.signal(signal.SIGALRM, before)
+                signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-6, 2e-4))
+                for scale in range(100_000):
+                    y.forward(x=data * (scale % 3))
+                    y.backward()
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+        except KeyboardInterrupt:
+            interrupted += 1
+        with warnings.catch_warnings():
+            # After an interrupted forward there is none, so that its feeds are missing.
+            warnings.simplefilter("ignore", lg.MissingFeedWarning)
+            y.backward()
+        t = np.tanh(x.data)
+        np.testing.assert_allclose(w.grad, 2 * t * (1 - t * t) * x.data)
     assert interrupted > 50
