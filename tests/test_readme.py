@@ -2,6 +2,7 @@
 
 import doctest
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
+TEXT = re.compile(r"<text[^>]*>(.*?)</text>")
 FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 
 
@@ -40,6 +42,18 @@ def test_the_examples_of_a_page_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     results = run(page.name, page.read_text(encoding="utf-8"))
     assert results.failed == 0
+
+
+@pytest.mark.skipif(shutil.which("dot") is None, reason="needs graphviz's program dot")
+def test_the_picture_of_the_readme_is_what_its_example_draws(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run("README.md", (ROOT / "README.md").read_text(encoding="utf-8"))
+    # Places differ between versions of dot.
+    drawn, shown = (
+        sorted(TEXT.findall(picture.read_text(encoding="utf-8")))
+        for picture in (tmp_path / "gradient.svg", ROOT / "docs/static/gradient.svg")
+    )
+    assert drawn == shown, f"copy {tmp_path / 'gradient.svg'} to docs/static"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
