@@ -114,6 +114,11 @@ def _alike_floats(x: Value, **others: Value) -> bool:
     return x.spec.dtype.kind == "f" and _alike(x, **others)
 
 
+def _equally_shaped(x: Value, y: Value) -> bool:
+    """Whether both are floats of one dtype and shape: a sign never moves to a larger array."""
+    return _alike_floats(x, y=y) and x.spec.shape == y.spec.shape
+
+
 def _inverts_exactly(x: Value, c: Value) -> bool:
     """Whether multiplying by 1 / c gives the bits of dividing by c: c is a power of two."""
     number = number_of(c)
@@ -212,6 +217,7 @@ EXACT: tuple[Rule, ...] = (
     rule("plus a negative", x + negative(y), x - y, where=_alike),
     rule("minus a negative", x - negative(y), x + y, where=_alike),
     rule("two signs in a product", negative(x) * negative(y), x * y, where=_alike),
+    rule("one sign in a product", negative(x) * y, negative(x * y), where=_equally_shaped),
     rule("two signs in a quotient", negative(x) / negative(y), x / y, where=_alike_floats),
     rule("sign of a multiple", negative(multiply(c, x)), multiply(negative(c), x), where=_alike),
     rule("multiple of a sign", multiply(c, negative(x)), multiply(negative(c), x), where=_alike),
