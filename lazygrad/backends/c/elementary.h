@@ -106,6 +106,47 @@ INLINE int64_t low_double(double shifted) {
     return bits_of_double(shifted) - bits_of_double(MAGIC_DOUBLE);
 }
 
+/* 2^k, once MAGIC and BIAS have been added to k: its low bits are those of the exponent. */
+#define BIAS_FLOAT 127.0f
+#define BIAS_DOUBLE 1023.0
+
+INLINE float power_of_low_float(float shifted) {
+    return float_of_bits((int32_t)((uint32_t)bits_of_float(shifted) << 23));
+}
+
+INLINE double power_of_low_double(double shifted) {
+    return double_of_bits((int64_t)((uint64_t)bits_of_double(shifted) << 52));
+}
+
+/* y 2^k, once MAGIC has been added to k, for y near 1, and a normal result. Of a NaN's bits the sum is
+   anything. */
+INLINE float raised_float(float y, float shifted) {
+    const uint32_t bits = (uint32_t)bits_of_float(shifted) << 23;
+    return float_of_bits((int32_t)((uint32_t)bits_of_float(y) + bits));
+}
+
+INLINE double raised_double(double y, double shifted) {
+    const uint64_t bits = (uint64_t)bits_of_double(shifted) << 52;
+    return double_of_bits((int64_t)((uint64_t)bits_of_double(y) + bits));
+}
+
+/* y 2^k for any k that a result has, once MAGIC and twice BIAS have been added to k, and y near 1. One
+   half of k goes straight into the exponent of y; the other half is a factor, as the largest results
+   and denormal ones need. `zero` is 0, or NaN if y is: of a NaN's bits the sum is anything. */
+INLINE float scaled_float(float y, float shifted, float zero) {
+    const uint32_t bits = (uint32_t)bits_of_float(shifted), half = bits >> 1;
+    const uint32_t nearly = (uint32_t)bits_of_float(y) - 0x3f800000 + (half << 23);
+    return fma_float(
+        float_of_bits((int32_t)nearly), float_of_bits((int32_t)((bits - half) << 23)), zero);
+}
+
+INLINE double scaled_double(double y, double shifted, double zero) {
+    const uint64_t bits = (uint64_t)bits_of_double(shifted), half = bits >> 1;
+    const uint64_t nearly = (uint64_t)bits_of_double(y) - 0x3ff0000000000000 + (half << 52);
+    return fma_double(
+        double_of_bits((int64_t)nearly), double_of_bits((int64_t)((bits - half) << 52)), zero);
+}
+
 /* Functions of one number or of two, called instead of inlined: for single numbers, and where code
    would grow too long for the compiler. It makes a function of vectors of each, which loops call. */
 #define CALLED_AS(name, kind, parameters, arguments)                              \

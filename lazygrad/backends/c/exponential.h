@@ -3,72 +3,72 @@
    exp after W. J. Cody and W. Waite, Software Manual for the Elementary Functions (1980), chapter 6;
    log after K. C. Ng, fdlibm e_log.c (1993). */
 
-/* (exp(r) - 1 - r) / r^2 for r within half of log 2. */
+/* (exp(r) - 1 - r) / r^2 for r within half of log 2, the error of r^2 times it smallest beside r. */
 INLINE float exp_rest_float(float r) {
-    float p = 0x1.a01a02p-13f;
-    p = fma_float(p, r, 0x1.6c16c2p-10f);
-    p = fma_float(p, r, 0x1.111112p-7f);
-    p = fma_float(p, r, 0x1.555556p-5f);
-    p = fma_float(p, r, 0x1.555556p-3f);
+    float p = 0x1.6d990cp-10f;
+    p = fma_float(p, r, 0x1.1227fep-7f);
+    p = fma_float(p, r, 0x1.555486p-5f);
+    p = fma_float(p, r, 0x1.5554b0p-3f);
     return fma_float(p, r, 0.5f);
 }
 
 INLINE double exp_rest_double(double r) {
-    double p = 0x1.6124613a86d09p-33;
-    p = fma_double(p, r, 0x1.1eed8eff8d898p-29);
-    p = fma_double(p, r, 0x1.ae64567f544e4p-26);
-    p = fma_double(p, r, 0x1.27e4fb7789f5cp-22);
-    p = fma_double(p, r, 0x1.71de3a556c734p-19);
-    p = fma_double(p, r, 0x1.a01a01a01a01ap-16);
-    p = fma_double(p, r, 0x1.a01a01a01a01ap-13);
-    p = fma_double(p, r, 0x1.6c16c16c16c17p-10);
-    p = fma_double(p, r, 0x1.1111111111111p-7);
-    p = fma_double(p, r, 0x1.5555555555555p-5);
-    p = fma_double(p, r, 0x1.5555555555555p-3);
-    return fma_double(p, r, 0.5);
+    double p = 0x1.af769903dcd68p-26;
+    p = fma_double(p, r, 0x1.28a2ab3d35faep-22);
+    p = fma_double(p, r, 0x1.71ddea10fdbc4p-19);
+    p = fma_double(p, r, 0x1.a019a6861a8afp-16);
+    p = fma_double(p, r, 0x1.a01a01b5d33eap-13);
+    p = fma_double(p, r, 0x1.6c16c17f375b8p-10);
+    p = fma_double(p, r, 0x1.111111110e6e2p-7);
+    p = fma_double(p, r, 0x1.55555555520f4p-5);
+    p = fma_double(p, r, 0x1.555555555555cp-3);
+    return fma_double(p, r, 0x1.0000000000005p-1);
 }
 
-/* x = n log 2 + r. */
-#define REDUCE_FLOAT(x)                                              \
-    const float shifted = fma_float(x, 0x1.715476p+0f, MAGIC_FLOAT); \
-    const float n = shifted - MAGIC_FLOAT;                           \
+INLINE float exp_of_rest_float(float r) {
+    return fma_float(fma_float(exp_rest_float(r), r, 1.0f), r, 1.0f);
+}
+
+INLINE double exp_of_rest_double(double r) {
+    return fma_double(fma_double(exp_rest_double(r), r, 1.0), r, 1.0);
+}
+
+/* x = n log 2 + r. `bias` goes into the low bits of `shifted`, beside n. */
+#define REDUCE_FLOAT(x, bias)                                                 \
+    const float shifted = fma_float(x, 0x1.715476p+0f, MAGIC_FLOAT + (bias)); \
+    const float n = shifted - (MAGIC_FLOAT + (bias));                         \
     const float r = fma_float(n, -0x1.7f7d1cp-20f, fma_float(n, -0x1.62e4p-1f, x));
 
-#define REDUCE_DOUBLE(x)                                                  \
-    const double shifted = fma_double(x, 0x1.71547652b82fep+0, MAGIC_DOUBLE); \
-    const double n = shifted - MAGIC_DOUBLE;                              \
+#define REDUCE_DOUBLE(x, bias)                                                       \
+    const double shifted = fma_double(x, 0x1.71547652b82fep+0, MAGIC_DOUBLE + (bias)); \
+    const double n = shifted - (MAGIC_DOUBLE + (bias));                              \
     const double r = fma_double(n, -0x1.a39ef35793c76p-33, fma_double(n, -0x1.62e42fee00000p-1, x));
 
-/* The power of 2 is two factors, as neither the largest nor denormal ones are one. */
 INLINE float exp_float(float x) {
     const float above = x > 104.0f ? 104.0f : x, inside = above < -104.0f ? -104.0f : above;
-    REDUCE_FLOAT(inside)
-    const float y = fma_float(exp_rest_float(r), r * r, r) + 1.0f;
-    const int32_t k = low_float(shifted), half = k >> 1;
-    return y * power_of_2_float(half) * power_of_2_float(k - half);
+    REDUCE_FLOAT(inside, 2.0f * BIAS_FLOAT)
+    return scaled_float(exp_of_rest_float(r), shifted, inside - inside);
 }
 
 INLINE double exp_double(double x) {
     const double above = x > 746.0 ? 746.0 : x, inside = above < -746.0 ? -746.0 : above;
-    REDUCE_DOUBLE(inside)
-    const double y = fma_double(exp_rest_double(r), r * r, r) + 1.0;
-    const int64_t k = low_double(shifted), half = k >> 1;
-    return y * power_of_2_double(half) * power_of_2_double(k - half);
+    REDUCE_DOUBLE(inside, 2.0 * BIAS_DOUBLE)
+    return scaled_double(exp_of_rest_double(r), shifted, inside - inside);
 }
 
 /* exp(-|x|), by a power of 2 that is never too small and a constant. */
 INLINE float exp_of_negative_float(float x) {
     const float below = -absolute_float(x), inside = below < -104.0f ? -104.0f : below;
-    REDUCE_FLOAT(inside)
-    const float y = fma_float(exp_rest_float(r), r * r, r) + 1.0f;
-    return y * power_of_2_float(low_float(shifted) + 25) * 0x1p-25f;
+    REDUCE_FLOAT(inside, 25.0f)
+    const float y = raised_float(exp_of_rest_float(r), shifted);
+    return fma_float(y, 0x1p-25f, inside - inside);
 }
 
 INLINE double exp_of_negative_double(double x) {
     const double below = -absolute_double(x), inside = below < -746.0 ? -746.0 : below;
-    REDUCE_DOUBLE(inside)
-    const double y = fma_double(exp_rest_double(r), r * r, r) + 1.0;
-    return y * power_of_2_double(low_double(shifted) + 55) * 0x1p-55;
+    REDUCE_DOUBLE(inside, 55.0)
+    const double y = raised_double(exp_of_rest_double(r), shifted);
+    return fma_double(y, 0x1p-55, inside - inside);
 }
 
 /* 2^x = 2^n 2^r, r within a half. */
@@ -99,33 +99,31 @@ INLINE double exp2_of_rest_double(double r) {
 
 INLINE float exp2_float(float x) {
     const float above = x > 129.0f ? 129.0f : x, inside = above < -151.0f ? -151.0f : above;
-    const float shifted = inside + MAGIC_FLOAT, n = shifted - MAGIC_FLOAT;
-    const int32_t k = low_float(shifted), half = k >> 1;
-    return exp2_of_rest_float(inside - n) * power_of_2_float(half) * power_of_2_float(k - half);
+    const float bias = MAGIC_FLOAT + 2.0f * BIAS_FLOAT, shifted = inside + bias;
+    return scaled_float(exp2_of_rest_float(inside - (shifted - bias)), shifted, inside - inside);
 }
 
 INLINE double exp2_double(double x) {
     const double above = x > 1025.0 ? 1025.0 : x, inside = above < -1076.0 ? -1076.0 : above;
-    const double shifted = inside + MAGIC_DOUBLE, n = shifted - MAGIC_DOUBLE;
-    const int64_t k = low_double(shifted), half = k >> 1;
-    return exp2_of_rest_double(inside - n) * power_of_2_double(half) * power_of_2_double(k - half);
+    const double bias = MAGIC_DOUBLE + 2.0 * BIAS_DOUBLE, shifted = inside + bias;
+    return scaled_double(exp2_of_rest_double(inside - (shifted - bias)), shifted, inside - inside);
 }
 
 /* 2^n (exp(r) - 1) + (2^n - 1), worked out at half its size so that 2^n doesn't overflow. */
 INLINE float expm1_float(float x) {
     const float above = x > 89.0f ? 89.0f : x, inside = above < -20.0f ? -20.0f : above;
-    REDUCE_FLOAT(inside)
+    REDUCE_FLOAT(inside, BIAS_FLOAT - 1.0f)
     const float rest = fma_float(exp_rest_float(r), r * r, r);
-    const float half = power_of_2_float(low_float(shifted) - 1);
+    const float half = power_of_low_float(shifted);
     const float y = 2.0f * fma_float(half, rest, half - 0.5f);
     return n == 0.0f ? copysign_float(rest, x) : y;
 }
 
 INLINE double expm1_double(double x) {
     const double above = x > 710.0 ? 710.0 : x, inside = above < -40.0 ? -40.0 : above;
-    REDUCE_DOUBLE(inside)
+    REDUCE_DOUBLE(inside, BIAS_DOUBLE - 1.0)
     const double rest = fma_double(exp_rest_double(r), r * r, r);
-    const double half = power_of_2_double(low_double(shifted) - 1);
+    const double half = power_of_low_double(shifted);
     const double y = 2.0 * fma_double(half, rest, half - 0.5);
     return n == 0.0 ? copysign_double(rest, x) : y;
 }
@@ -278,17 +276,17 @@ INLINE double log1p_double(double x) {
 
 /* t / (t + 2) for t = exp(-2 |x|) - 1, with the sign of x. */
 INLINE float tanh_float(float x) {
-    const float below = -2.0f * absolute_float(x), inside = below < -20.0f ? -20.0f : below;
-    REDUCE_FLOAT(inside)
-    const float power = power_of_2_float(low_float(shifted));
+    const float half = -absolute_float(x), below = half + half, inside = below < -20.0f ? -20.0f : below;
+    REDUCE_FLOAT(inside, BIAS_FLOAT)
+    const float power = power_of_low_float(shifted);
     const float t = fma_float(power, fma_float(exp_rest_float(r), r * r, r), power - 1.0f);
     return copysign_float(t / (t + 2.0f), x);
 }
 
 INLINE double tanh_double(double x) {
-    const double below = -2.0 * absolute_double(x), inside = below < -40.0 ? -40.0 : below;
-    REDUCE_DOUBLE(inside)
-    const double power = power_of_2_double(low_double(shifted));
+    const double half = -absolute_double(x), below = half + half, inside = below < -40.0 ? -40.0 : below;
+    REDUCE_DOUBLE(inside, BIAS_DOUBLE)
+    const double power = power_of_low_double(shifted);
     const double t = fma_double(power, fma_double(exp_rest_double(r), r * r, r), power - 1.0);
     return copysign_double(t / (t + 2.0), x);
 }

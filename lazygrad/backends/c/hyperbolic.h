@@ -40,7 +40,7 @@ INLINE double cosh_rest_double(double z) {
 
 INLINE hyperbolic_float hyperbolic_of_float(float size) {
     const float inside = size > 89.5f ? 89.5f : size;
-    REDUCE_FLOAT(inside)
+    REDUCE_FLOAT(inside, 0.0f)
     const int32_t k = low_float(shifted);
     const float z = r * r, large = power_of_2_float(k - 2);
     const float small = n > 100.0f ? 0.0f : power_of_2_float(-k - 2);
@@ -52,7 +52,7 @@ INLINE hyperbolic_float hyperbolic_of_float(float size) {
 
 INLINE hyperbolic_double hyperbolic_of_double(double size) {
     const double inside = size > 710.5 ? 710.5 : size;
-    REDUCE_DOUBLE(inside)
+    REDUCE_DOUBLE(inside, 0.0)
     const int64_t k = low_double(shifted);
     const double z = r * r, large = power_of_2_double(k - 2);
     const double small = n > 100.0 ? 0.0 : power_of_2_double(-k - 2);

@@ -107,8 +107,8 @@ INLINE float power_float(float x, float y) {
     const double whole = (product + MAGIC_DOUBLE) - MAGIC_DOUBLE;
     const float r = (float)(product - whole), k = (float)whole;
     const float low = k < -200.0f ? -200.0f : k, within = low > 200.0f ? 200.0f : low;
-    const int32_t all = low_float(within + MAGIC_FLOAT), part = all >> 1;
-    const float e = exp2_of_rest_float(r) * power_of_2_float(part) * power_of_2_float(all - part);
+    const float shifted = within + (MAGIC_FLOAT + 2.0f * BIAS_FLOAT);
+    const float e = scaled_float(exp2_of_rest_float(r), shifted, within - within);
     const float edge = (y < 0.0f) == (size == 0.0f) ? INFINITY : 0.0f;
     return power_of_size_float(x, y, size > 0.0f && size < INFINITY ? e : edge);
 }
@@ -147,10 +147,10 @@ INLINE double power_double(double x, double y) {
     const double product = inside * high;
     const double rest = fma_double(inside, high_low, exact_double(inside, high, -product));
     const double low = product < -1100.0 ? -1100.0 : product, within = low > 1100.0 ? 1100.0 : low;
-    const double shifted = within + MAGIC_DOUBLE, whole = shifted - MAGIC_DOUBLE;
+    const double bias = MAGIC_DOUBLE + 2.0 * BIAS_DOUBLE, shifted = within + bias;
+    const double whole = shifted - bias;
     const double r = (within - whole) + (within == product ? rest : 0.0);
-    const int64_t all = low_double(shifted), part = all >> 1;
-    const double e = exp2_of_rest_double(r) * power_of_2_double(part) * power_of_2_double(all - part);
+    const double e = scaled_double(exp2_of_rest_double(r), shifted, within - within);
     const double edge = (y < 0.0) == (size == 0.0) ? INFINITY : 0.0;
     return power_of_size_double(x, y, size > 0.0 && size < INFINITY ? e : edge);
 }

@@ -251,6 +251,17 @@ def test_infinities_nan_and_signed_zeros(name, kind):
         np.testing.assert_array_equal(np.signbit(row[3:]), np.signbit(SPECIAL[name][3:]))
 
 
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize("name", EXACT)
+def test_nan_stays_nan_whatever_its_bits(name, kind, machine):
+    size, quiet = (32, 0x7FC00000) if kind == "float" else (64, 0x7FF8000000000000)
+    rng = np.random.default_rng(0)
+    bits = quiet | rng.integers(0, quiet & -quiet, 999, dtype=f"u{size // 8}")
+    bits |= rng.integers(0, 2, 999, dtype=bits.dtype) << (size - 1)
+    assert np.isnan(computed(name, kind, bits.view(TYPES[kind]), machine=machine)).all()
+
+
 @pytest.mark.parametrize("kind", TYPES)
 @pytest.mark.parametrize("name", EDGES)
 def test_ends_of_domains_and_exact_values(name, kind):
