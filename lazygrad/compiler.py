@@ -9,36 +9,38 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, NoReturn
 from weakref import WeakSet
 
 import numpy as np
 
 from .backends.executable import Executable
 from .bound import BoundProgram, bound, checked_feed, checked_output
-from .door import closed, door_of
-from .errors import DTypeError, OptionError, ShapeError
+from .door import Door, closed, doors_of
+from .errors import OptionError, ShapeError
 from .executors import BACKENDS, PLANS_KEPT, Entry, Executors, checked_backend, checked_threads
 from .feeds import bind_lengths, feedable, missing_feeds, read_feed, unknown_feed
-from .ir.describe import describe, label, worded
+from .ir.describe import label, worded
 from .ir.graph import Graph
 from .ir.op import Array, call
-from .ir.value import VARIABLE, Value
+from .ir.value import Value
 from .nan_search import NanReport, find_nan
-from .ops.random import counters_of
 from .passes import Watch, optimize, settle_mode, take_updates
 from .report import Memory, Profile, explain_table, measured, memory_of, outline_table
+from .requests import (
+    Outputs,
+    Updates,
+    checked_updates,
+    counting_updates,
+    flattened,
+    one_update_each,
+)
 from .schedule.buffers import Plan, plan
 from .schedule.lower import lower
 from .schedule.steps import Schedule
-from .spec import format_shape
 from .twin import Twin
 
 __all__ = ["BACKENDS", "PLANS_KEPT", "Program", "compile"]
-
-Outputs: TypeAlias = "Value | Sequence[Value] | Mapping[str, Value]"
-Updates: TypeAlias = "Mapping[Value, Value] | Sequence[tuple[Value, Value]]"
 
 
 @worded
@@ -111,12 +113,12 @@ class Program:
         self.backend = checked_backend(backend)
         self._threads = threads
         self._outputs = outputs
-        nodes, self._structure = _flattened(outputs)
-        pairs = _checked_updates(updates)
+        nodes, self._structure = flattened(outputs)
+        pairs = checked_updates(updates)
         self._updates: Updates = tuple(pairs)
         self.train = bool(pairs) if train is None else bool(train)
         graph = Graph([*nodes, *(new for _, new in pairs)])
-        counting = _counting(settle_mode(graph, self.train), pairs)
+        counting = counting_updates(settle_mode(graph, self.train), pairs)
         pairs += counting
         self.graph = Graph([*graph.outputs, *(new for _, new in counting)])
         self._placeholders = self.graph.placeholders
@@ -127,7 +129,7 @@ class Program:
         lowered = lower(
             optimized,
             [("run", optimized.outputs[:count])],
-            _one_update_each(list(zip(updated, optimized.outputs[count:], strict=True))),
+            one_update_each(list(zip(updated, optimized.outputs[count:], strict=True))),
         )
         self.optimized = optimized
         self.numbers = lowered.number_of
@@ -148,7 +150,8 @@ class Program:
         self._lock = threading.RLock()
         threads = checked_threads(self._threads)
         self._executors = Executors(self.schedule, self._cells, self.backend, threads)
-        self._door: Callable[[dict[str, object]], tuple[Array, ...] | None] = closed
+        self._door: Door = closed
+        self._running_door: Door = closed
         self._run: Callable[..., tuple[Any, ...]] | None = None
         self._entry: Entry | None = None
 
@@ -162,20 +165,32 @@ class Program:
         if unnamed:
             raise TypeError(f"feeds are named, program(x=...), not positional: {unnamed!r:.50}.")
         with self._lock:
-            arguments = self._door(feeds)
-            if arguments is None:
-                arguments = self._enter(feeds)
-            entry: Entry = self._entry  # type: ignore[assignment]
-            if entry.left is not None:
-                self._count(entry)
-            if self._twin is not None:
-                return self._structure(self._compared(self._twin, feeds))
             try:
-                results = self._run(*arguments)  # type: ignore[misc]
+                results = self._running_door(feeds)
             except Exception as error:
-                failure = entry.executable.failure(error)
-                raise failure from failure.__cause__
+                self._fail(error)
+            if results is None:
+                results = self._thoroughly(feeds)
         return self._structure(results)
+
+    def _thoroughly(self, feeds: dict[str, object]) -> tuple[Any, ...]:
+        """Run a call that has to be counted, compared, or whose feeds need the full check."""
+        arguments = self._door(feeds)
+        if arguments is None:
+            arguments = self._enter(feeds)
+        entry: Entry = self._entry  # type: ignore[assignment]
+        if entry.left is not None:
+            self._count(entry)
+        if self._twin is not None:
+            return self._compared(self._twin, feeds)
+        try:
+            return self._run(*arguments)  # type: ignore[misc]
+        except Exception as error:
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> NoReturn:
+        failure = self._entry.executable.failure(error)  # type: ignore[union-attr]
+        raise failure from failure.__cause__
 
     def _compared(self, twin: Twin, feeds: Mapping[str, object]) -> tuple[Any, ...]:
         """Run once, beside the twin."""
@@ -228,13 +243,14 @@ class Program:
             raise missing_feeds(givers, feeds)
 
     def _switch(self, entry: Entry) -> None:
-        if entry is self._entry:
+        if entry is self._entry and self._door is not closed:
             return
-        door = door_of(entry.executable)
         # An interrupt in between must not leave the door of one plan before another.
-        self._door = closed
+        self._door = self._running_door = closed
         self._entry, self._run = entry, entry.executable.sections["run"]
-        self._door = door
+        self._door, running_door = doors_of(entry.executable)
+        if entry.left is None and self._twin is None:
+            self._running_door = running_door
 
     def _count(self, entry: Entry) -> None:
         """Count a call on NumPy; when there were enough, compile."""
@@ -242,7 +258,8 @@ class Program:
             entry.left -= 1
             return
         self._executors.promote(entry)
-        self._run = entry.executable.sections["run"]
+        self._door = self._running_door = closed
+        self._switch(entry)
 
     def planned(self, **lengths: int) -> Executable:
         """Plan for named lengths before any call, and give the executable.
@@ -371,7 +388,8 @@ class Program:
             pairs.append(({str(name): int(length) for name, length in lengths.items()}, left))
         with self._lock:
             self._executors.restore(pairs)
-            self._door, self._entry, self._run = closed, None, None
+            self._door = self._running_door = closed
+            self._entry, self._run = None, None
 
     @property
     def plans_made(self) -> int:
@@ -449,7 +467,7 @@ class Program:
     @property
     def titles(self) -> list[str]:
         """What the results of `graph` are, where that is known: keys, and new values."""
-        names = [node.name or "" for node in _flattened(self._outputs)[0]]
+        names = [node.name or "" for node in flattened(self._outputs)[0]]
         keys = list(self._outputs) if isinstance(self._outputs, Mapping) else names
         return [*map(str, keys), *(f"new {label(old)}" for old, _ in self._updates)]
 
@@ -505,87 +523,3 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
-
-
-def _flattened(
-    outputs: Outputs,
-) -> tuple[list[Value], Callable[[tuple[Any, ...]], Any]]:
-    """List the nodes of a structure, and give the function that restores it around results."""
-    if isinstance(outputs, Value):
-        return [outputs], lambda results: results[0]
-    if isinstance(outputs, Mapping):
-        nodes = list(outputs.values())
-        structure: Callable[[tuple[Any, ...]], Any] = partial(_by_key, tuple(outputs))
-    else:
-        if not isinstance(outputs, Sequence) or isinstance(outputs, str):
-            raise OptionError(
-                f"outputs must be a node, or a list, tuple or dict of nodes, got {_shown(outputs)}."
-            )
-        nodes = list(outputs)
-        structure = list if isinstance(outputs, list) else _same
-    for node in nodes:
-        if not isinstance(node, Value):
-            raise OptionError(f"outputs must be nodes, got {_shown(node)} among them.")
-    return nodes, structure
-
-
-def _by_key(keys: tuple[str, ...], results: tuple[Any, ...]) -> dict[str, Any]:
-    return dict(zip(keys, results, strict=True))
-
-
-def _same(results: tuple[Any, ...]) -> tuple[Any, ...]:
-    return results
-
-
-def _checked_updates(updates: Updates) -> list[tuple[Value, Value]]:
-    if not isinstance(updates, (Mapping, Sequence)):
-        raise OptionError(f"updates must be a dict or a list of pairs, got {_shown(updates)}.")
-    pairs = list(updates.items() if isinstance(updates, Mapping) else updates)
-    seen: set[int] = set()
-    for pair in pairs:
-        if not isinstance(pair, tuple) or len(pair) != 2:
-            raise OptionError(
-                "updates must be a dict, or a list of pairs of a variable and its new value, got"
-                f" {_shown(pair)} among them."
-            )
-        old, new = pair
-        if not isinstance(old, Value) or old.op is not VARIABLE:
-            raise OptionError(f"only variables can be updated, got {_shown(old)}.")
-        if id(old) in seen:
-            raise OptionError(f"{label(old)} is updated twice.")
-        seen.add(id(old))
-        if not isinstance(new, Value):
-            raise OptionError(f"the update of {label(old)} must be a node, got {_shown(new)}.")
-        if new.spec.shape != old.spec.shape:
-            raise ShapeError(
-                f"the update of {label(old)} has shape {format_shape(new.spec.shape)},"
-                f" not {format_shape(old.spec.shape)}."
-            )
-        if new.spec.dtype != old.spec.dtype:
-            raise DTypeError(
-                f"the update of {label(old)} is {new.spec.dtype.name}, the variable"
-                f" {old.spec.dtype.name}; convert it with .astype."
-            )
-    return pairs
-
-
-def _counting(graph: Graph, pairs: list[tuple[Value, Value]]) -> list[tuple[Value, Value]]:
-    """Give one count more, as an update, for each stream of random draws that is used."""
-    own = {id(old) for old, _ in pairs}
-    return [(node, node + 1) for node in counters_of(graph.nodes) if id(node) not in own]
-
-
-def _one_update_each(pairs: list[tuple[Value, Value]]) -> list[tuple[Value, Value]]:
-    """Refuse a variable that both the user's updates and the graph write."""
-    seen: set[int] = set()
-    for old, _ in pairs:
-        if id(old) in seen:
-            raise OptionError(
-                f"{label(old)} is updated by the graph and by updates=.\n  {describe(old)}"
-            )
-        seen.add(id(old))
-    return pairs
-
-
-def _shown(thing: object) -> str:
-    return f"{label(thing)}, a {thing.op.name}" if isinstance(thing, Value) else f"{thing!r:.60}"

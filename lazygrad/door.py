@@ -6,42 +6,46 @@ What doesn't pass it is checked in full elsewhere. Knows executables.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from .backends.executable import Executable
-from .ir.op import Array
 
-__all__ = ["closed", "door_of"]
+__all__ = ["Door", "closed", "doors_of"]
+
+Door: TypeAlias = "Callable[[dict[str, object]], tuple[Any, ...] | None]"
+"""Takes feeds by name, and gives None for those that need the full check."""
 
 
 def closed(feeds: dict[str, object]) -> None:
     """Let nothing through without the full check: there is no plan yet."""
 
 
-def door_of(executable: Executable) -> Callable[[dict[str, object]], tuple[Array, ...] | None]:
-    """Make the quick check: exactly the declared arrays, of the shapes that are planned."""
+def doors_of(executable: Executable) -> tuple[Door, Door]:
+    """Make two doors that let through exactly the declared arrays, of the shapes that are planned.
+
+    The first gives these arrays, in order; the second runs the executable on them at once.
+    """
     schedule, shapes = executable.schedule, executable.plan.shapes
     expected = [
         (name, shapes[number], schedule.specs[number].dtype) for name, number in schedule.feeds
     ]
-    count = len(expected)
-    array_type = np.ndarray
-    # Binding the few checks to names once makes the door as quick as the language allows.
-    namespace: dict[str, Any] = {"array_type": array_type}
-    tests, names = [f"len(feeds) == {count}"], []
-    lines = ["def door(feeds):", "    try:", "        pass"]
+    # Binding the few checks to names once makes a door as quick as the language allows.
+    namespace: dict[str, Any] = {"array_type": np.ndarray, "run": executable.sections["run"]}
+    tests, names = [f"len(feeds) == {len(expected)}"], []
+    reads = []
     for i, (name, shape, dtype) in enumerate(expected):
         namespace[f"name{i}"], namespace[f"shape{i}"], namespace[f"dtype{i}"] = name, shape, dtype
-        lines.append(f"        a{i} = feeds[name{i}]")
+        reads.append(f"        a{i} = feeds[name{i}]")
         tests.append(
             f"type(a{i}) is array_type and a{i}.shape == shape{i} and a{i}.dtype is dtype{i}"
         )
         names.append(f"a{i}, ")
-    lines += ["    except KeyError:", "        return None"]
-    lines += [f"    if {' and '.join(tests)}:", f"        return ({''.join(names)})"]
-    exec("\n".join(lines), namespace)
-    # Among its own globals the function would outlive its program until garbage is collected.
-    door: Callable[[dict[str, object]], tuple[Array, ...] | None] = namespace.pop("door")
-    return door
+    arrays = "".join(names)
+    checks = ["    try:", "        pass", *reads, "    except KeyError:", "        return None"]
+    checks.append(f"    if {' and '.join(tests)}:")
+    for name, end in (("door", f"({arrays})"), ("running_door", f"run({arrays})")):
+        exec("\n".join([f"def {name}(feeds):", *checks, f"        return {end}"]), namespace)
+    # Among their own globals the functions would outlive their program until garbage is collected.
+    return namespace.pop("door"), namespace.pop("running_door")

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from .autodiff.derivatives import differentiable, filled, grad
 from .autodiff.reverse import active_nodes, pull_back
-from .compiler import Outputs, Program, Updates
+from .compiler import Program
 from .errors import OptionError
 from .ir.describe import worded
 from .ir.graph import Graph, ancestors
@@ -18,6 +18,7 @@ from .ir.value import CONSTANT, Value
 from .passes import EXACT_PASSES, Pass, optimize
 from .passes.fold import folded
 from .report import memory_of
+from .requests import Outputs, Updates
 from .viz.changes import Listing
 from .viz.explanation import Explanation
 from .viz.gradient import Flow, explained

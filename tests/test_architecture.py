@@ -27,6 +27,7 @@ FLOORS = {
     "bound": 6,
     "twin": 6,
     "door": 6,
+    "requests": 6,
     "feeds": 6,
     "executors": 6,
     "report": 6,

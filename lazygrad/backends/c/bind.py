@@ -81,8 +81,11 @@ def _prepared(schedule: Schedule, plan: Plan) -> tuple[Schedule, Plan, Toolchain
 
 
 def _is_known_layout() -> bool:
-    """Whether the address in an array's head is where the compiled code reads it."""
+    """Whether arrays in tuples, and the addresses in their heads, are where compiled code reads."""
     array = np.zeros(3)
+    arrays = (array,)
+    if ctypes.c_void_p.from_address(id(arrays) + tuple.__basicsize__).value != id(array):
+        return False
     found = ctypes.c_void_p.from_address(id(array) + HEAD).value
     flags = ctypes.c_int.from_address(id(array) + HEAD + 48).value
     return found == array.ctypes.data and flags & 0x501 == 0x501

@@ -103,7 +103,7 @@ class SegmentEmitter(NumpyEmitter):
         self.shown: dict[int, Array] = {}
         self.layouts: dict[int, Layout] = {}
         self.literals: dict[int, str] = {}
-        self.segments: list[tuple[str, int]] = []
+        self.segments: list[tuple[str, bool]] = []
         self.pending: list[str] = []
         self.built: Library | None = None
         self.can_fail = False
@@ -221,9 +221,9 @@ class SegmentEmitter(NumpyEmitter):
         self.namespace["table"] = table.ctypes.data
         self.namespace["copied"] = _copied
         functions_of = built.held if self._is_short() else built.free
-        for name, count in self.segments:
+        for name, takes_arrays in self.segments:
             segment = getattr(functions_of, name)
-            segment.argtypes = (ctypes.c_void_p,) * (1 + count)
+            segment.argtypes = (ctypes.c_void_p,) * (1 + takes_arrays)
             self.namespace[name] = segment
         return functions
 
@@ -346,18 +346,21 @@ class SegmentEmitter(NumpyEmitter):
             self._guarded(feeds),
         )
         self.pending = []
-        self.segments.append((name, len(feeds) + len(outputs)))
-        arguments = "".join(f", id({self.names[n]})" for n in (*feeds, *outputs))
-        call = f"{name}(table{arguments})"
+        self.segments.append((name, bool(brought)))
+        # Converting one address costs as much as making the tuple.
+        given = f"given = ({''.join(f'{self.names[n]}, ' for n in (*feeds, *outputs))})"
+        lines: list[Line] = [(given, None)] if brought else []
+        call = f"{name}(table, id(given))" if brought else f"{name}(table)"
         can_fail, self.can_fail = self.can_fail, False
         if not feeds and not can_fail:
-            return [(call, None)]
-        lines: list[Line] = [(f"index = {call} - 1", None)]
+            return [*lines, (call, None)]
+        lines.append((f"index = {call} - 1", None))
         if feeds:
             copies = "; ".join(f"{self.names[n]} = copied({self.names[n]})" for n in feeds)
             lines += [
                 (f"if index == {NOT_FIT - 1}:", None),
                 (f"    {copies}", None),
+                (f"    {given}", None),
                 (f"    index = {call} - 1", None),
             ]
         if can_fail:
@@ -404,7 +407,8 @@ class SegmentEmitter(NumpyEmitter):
         if not left:
             return [*lines, *self._segment_lines()]
         if self.pending and self.segments:
-            ((call, _),) = self._segment_lines()
+            *before, (call, _) = self._segment_lines()
+            lines += before
             left.append(f"partial({call.replace('(', ', ', 1)}, ")
         else:
             lines += self._segment_lines()

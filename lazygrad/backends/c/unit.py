@@ -29,7 +29,8 @@ NOT_FIT = -1
 
 _BANNER = "/* Written by lazygrad for one program and one set of lengths. */"
 
-# The head of a NumPy array, as far as it is read here; its layout is part of NumPy's ABI.
+# The heads of a NumPy array and of a tuple of arrays, as far as they are read here. The layout of
+# the former is part of NumPy's ABI; where a tuple's items begin, Python says.
 _ARRAY = """\
 typedef struct {{
     char head[{head}];
@@ -39,6 +40,11 @@ typedef struct {{
     const void *base, *dtype;
     int flags;
 }} array;
+
+typedef struct {{
+    char head[{tuple_head}];
+    const array *items[];
+}} arrays;
 
 static inline bool fits(const array *x) {{ return (x->flags & 0x101) == 0x101; }}
 static inline bool apart(const char *x, int64_t m, const char *y, int64_t n) {{
@@ -143,16 +149,17 @@ class Unit:
         outputs: Sequence[str] = (),
         guarded: Sequence[tuple[str, int, str, int]] = (),
     ) -> None:
-        """Add a segment, which takes the arrays whose bases are *feeds* and *outputs*.
+        """Add a segment, which takes a tuple of the arrays whose bases are *feeds* and *outputs*.
 
         *guarded* pairs feeds and cells, as base and bytes each, that must not share memory. Bases
         are entries of the table.
         """
         taken = {base: f"a{i}" for i, base in enumerate((*feeds, *outputs))}
-        parameters = ", ".join(["char **at", *(f"const array *{name}" for name in taken.values())])
+        parameters = "char **at, const arrays *given" if taken else "char **at"
         checks = [f"!fits({taken[base]})" for base in feeds]
         checks += [f"!apart({taken[feed]}->data, {m}, {cell}, {n})" for feed, m, cell, n in guarded]
-        entry = [f"if ({' || '.join(checks)}) return {NOT_FIT};"] if checks else []
+        entry = [f"const array *{a} = given->items[{i}];" for i, a in enumerate(taken.values())]
+        entry += [f"if ({' || '.join(checks)}) return {NOT_FIT};"] if checks else []
         entry += [f"{base} = {name}->data;" for base, name in taken.items()]
         body = "\n".join(indented([*entry, *lines, "return 0;"]))
         self._segments.append(f"PLAIN int {name}({parameters}) {{\n{body}\n}}")
@@ -181,7 +188,7 @@ class Unit:
     def text(self) -> str:
         """The whole unit, with what is the same in all."""
         vectors = _VECTORS.format(bytes=self.vector_bytes)
-        array = _ARRAY.format(head=self._head)
+        array = _ARRAY.format(head=self._head, tuple_head=tuple.__basicsize__)
         code = self.code
         return "\n\n".join([needed_headers(code), array, vectors, header("panels"), code])
 
