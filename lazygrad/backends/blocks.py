@@ -41,7 +41,7 @@ __all__ = [
     "result_axes",
 ]
 
-LEAST_BYTES = 1 << 20
+LEAST_BYTES = 1 << 22
 """Smaller arrays stay in the cache by themselves."""
 
 BLOCK_BYTES = 1 << 19

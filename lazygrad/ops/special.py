@@ -22,8 +22,9 @@ __all__ = ["erf", "erfc"]
 
 Coefficients: TypeAlias = tuple[float, ...]
 
-# Elements that are worked on at once, so that temporaries stay in the cache and are few.
-_BLOCK = 1 << 13
+# Elements that are worked on at once: few enough for temporaries to be small, and enough for
+# threads not to wait for each other at the interpreter all the time.
+_BLOCK = 1 << 17
 
 _NEAR_0: tuple[Coefficients, Coefficients] = (
     (
