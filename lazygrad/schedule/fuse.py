@@ -102,6 +102,7 @@ class _Fuser:
         self.views: dict[int, Step] = {}
         self.statements: dict[int, Statement] = {}
         self.order: dict[int, int] = {}
+        self.fusable: dict[int, bool] = {}
         self.last = 0.0
         self.ends: list[float] = [0.0]
         """The positions that sections end at; what is placed comes after the last of them."""
@@ -220,10 +221,13 @@ class _Fuser:
                 self._merge(unit, home)
 
     def _is_fusable(self, step: Step) -> bool:
-        shapes = [self.shapes[number] for number in (*step.reads, *step.writes)]
-        if any(shape is None or 0 in shape for shape in shapes):
-            return False
-        return self.terms.takes(step, self.specs)
+        known = self.fusable.get(step.writes[0])
+        if known is None:
+            shapes = [self.shapes[number] for number in (*step.reads, *step.writes)]
+            is_placed = not any(shape is None or 0 in shape for shape in shapes)
+            known = is_placed and self.terms.takes(step, self.specs)
+            self.fusable[step.writes[0]] = known
+        return known
 
     def _is_long(self, step: Step) -> bool:
         """Whether what a step goes through is worth a kernel."""
@@ -395,8 +399,6 @@ class _Fuser:
         outer = first.outer if second.outer is None else second.outer
         if first.outer not in (None, outer):
             return
-        if not (self._is_open(first, second) and self._is_open(second, first)):
-            return
         both = {first, second}
         operands = {_found(unit) for unit in first.operands | second.operands} - both
         readers = {_found(unit) for unit in first.readers | second.readers} - both
@@ -405,6 +407,8 @@ class _Fuser:
         high = min((unit.position for unit in readers), default=_NEVER)
         positions = [p for p in (second.position, first.position) if low < p < high]
         if not positions:
+            return
+        if not (self._is_open(first, second) and self._is_open(second, first)):
             return
         second.position = positions[0]
         second.statements += first.statements

@@ -69,10 +69,10 @@ def test_a_formula_and_its_gradients(small, size):
 
 
 def test_real_sizes(monkeypatch):
-    nodes = leaves((700, 500), "float32")
+    nodes = leaves((1100, 1000), "float32")
     value = formula(*nodes)
     program = lg.compile([value, value.mean()])
-    data = feeds((700, 500), "float32")
+    data = feeds((1100, 1000), "float32")
     got = program(**data)
     assert loops(program) == 1
     monkeypatch.setattr(blocks, "LEAST_BYTES", 1 << 40)

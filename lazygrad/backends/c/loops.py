@@ -22,6 +22,10 @@ from .text import Function, Layout, c_type, indented, reduction_start, summed
 
 __all__ = ["CHUNK", "kernel_function"]
 
+# Kernels of more statements take constants as operands, so that those which differ in nothing else
+# are compiled once.
+_LONG = 32
+
 # Longer loops are not unrolled as a whole by any compiler.
 _MOST_UNROLLED = 64
 
@@ -43,6 +47,37 @@ def kernel_function(
     such a kernel notes whether there is one, and then does its work again. One that writes over
     what it reads can't, and has the other function from the start.
     """
+    if len(kernel.statements) < _LONG or bounded:
+        return _function(kernel, layouts, literals, bounded)
+    names, constants = _hoisted(kernel, layouts, literals)
+    function = _function(kernel, layouts, names)
+    declared = [f"const {kind} *restrict c_{kind}, " for kind, _ in constants]
+    return replace(
+        function, parameters="".join(declared) + function.parameters, constants=constants
+    )
+
+
+def _hoisted(
+    kernel: Kernel, layouts: Mapping[int, Layout], literals: Mapping[int, str]
+) -> tuple[dict[int, str], tuple[tuple[str, tuple[str, ...]], ...]]:
+    """Give the elements of arrays that constants are read from, and these arrays by type."""
+    names: dict[int, str] = {}
+    arrays: dict[str, list[str]] = {}
+    for number in (read for s in kernel.statements for read in s.step.reads):
+        if number in literals and number not in names:
+            kind = c_type(layouts[number].dtype)
+            values = arrays.setdefault(kind, [])
+            names[number] = f"c_{kind}[{len(values)}]"
+            values.append(literals[number])
+    return names, tuple((kind, tuple(values)) for kind, values in arrays.items())
+
+
+def _function(
+    kernel: Kernel,
+    layouts: Mapping[int, Layout],
+    literals: Mapping[int, str],
+    bounded: bool = False,
+) -> Function:
     if kernel.has_many_functions and kernel.domain:
         by_blocks = block_function(kernel, layouts, literals)
         if by_blocks is not None:
@@ -112,6 +147,8 @@ class _Writer:
         self.head: list[str] = []
         self.tail: list[str] = []
         self.buffers: dict[int, str] = {}
+        self.last_read: dict[int, int] = {}
+        """The stage in whose loop each value is read last."""
         # Counted from 0, so that equal kernels are equal texts.
         self.places = {s.number: i for i, s in enumerate(kernel.statements)}
 
@@ -148,6 +185,11 @@ class _Writer:
     def _body(self) -> list[str]:
         """Write what is done for one row; or everything, where there are no rows."""
         row = _Scope()
+        for later in self.kernel.statements:
+            for read in later.step.reads:
+                source = self.aliases.get(read, read)
+                stage = max(self.last_read.get(source, 0), self._loop_stage(later))
+                self.last_read[source] = stage
         last = max(s.stage for s in self.kernel.statements)
         for stage in range(last + 1):
             for statement in self.kernel.statements:
@@ -375,12 +417,7 @@ class _Writer:
 
     def _keep_for_later(self, statement: Statement, scope: _Scope) -> None:
         number = statement.number
-        if number in self.stored or not any(
-            self.aliases.get(read, read) == number
-            for later in self.kernel.statements
-            if self._loop_stage(later) > statement.stage
-            for read in later.step.reads
-        ):
+        if number in self.stored or self.last_read.get(number, 0) <= statement.stage:
             return
         size = prod(loop.size for loop in self.inner)
         buffer = self.buffers[number] = f"b{self.places[number]}"

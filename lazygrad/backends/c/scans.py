@@ -128,10 +128,10 @@ class _Loop:
             size = int(np.prod(layout.shape)) * layout.dtype.itemsize
             one, other = self.owner.held(size), self.owner.held(size)
             self.before += [
-                f"char *old{i} = {self._in_one_piece(i)}, *new{i} = {one}, *next{i} = {other};"
+                f"void *old{i} = {self._in_one_piece(i)}, *new{i} = {one}, *next{i} = {other};"
             ]
             if body.plan.storage[number].kind is Kind.OUTPUT:
-                self.first.append(f"char *const in{number} = new{i};")
+                self.first.append(f"void *const in{number} = new{i};")
             else:
                 value = body.unit.address(layout, False)
                 self.last.append(f"memcpy(new{i}, {value}, {size});")
@@ -142,7 +142,7 @@ class _Loop:
         body = self.body
         pairs = zip(body.schedule.feeds, body.made.feeds, strict=True)
         for (_, number), i in pairs:
-            target = f"char *const in{number}"
+            target = f"void *const in{number}"
             if i < self.carries:
                 self.first.append(f"{target} = old{i};")
             elif i < self.carries + self.xs:
@@ -152,7 +152,7 @@ class _Loop:
             else:
                 self.first += [
                     f"{c_type(body.layouts[number].dtype)} number = step;",
-                    f"{target} = (char *)&number;",
+                    f"{target} = (void *)&number;",
                 ]
 
     def _feed_row(self, number: int, i: int) -> None:
@@ -161,12 +161,12 @@ class _Loop:
         stride = 0 if whole.shape[0] == 1 else whole.strides[0]
         place = f"p{i} + step * {stride}"
         if row.is_contiguous:
-            self.first.append(f"char *const in{number} = (char *)({place});")
+            self.first.append(f"void *const in{number} = (void *)({place});")
             return
         size = int(np.prod(row.shape)) * row.dtype.itemsize
         buffer = self.owner.held(size)
         kind = c_type(row.dtype)
-        self.before.append(f"char *const in{number} = {buffer};")
+        self.before.append(f"void *const in{number} = {buffer};")
         copies = copy_lines(row, _packed(row), "from", "to")
         head = f"const {kind} *from = {place}; {kind} *to = ({kind} *)in{number};"
         self.first += ["{", *indented([head, *copies]), "}"]
@@ -175,7 +175,7 @@ class _Loop:
         """Give the address of an operand that lies in one piece, copied before if it doesn't."""
         layout = self.reads[i]
         if layout.is_contiguous:
-            return f"(char *)p{i}"
+            return f"(void *)p{i}"
         size = int(np.prod(layout.shape)) * layout.dtype.itemsize
         buffer = self.owner.held(size)
         kind = c_type(layout.dtype)
@@ -202,7 +202,7 @@ class _Loop:
         for i in range(self.carries):
             # The operand itself is never written.
             self.last.append(
-                f"{{ char *const filled = new{i}; new{i} = next{i}; next{i} = filled;"
+                f"{{ void *const filled = new{i}; new{i} = next{i}; next{i} = filled;"
                 f" old{i} = filled; }}"
             )
 

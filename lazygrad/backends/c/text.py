@@ -50,7 +50,8 @@ class Function:
 
     Where `far` is set at the end of the body, `careful` is what does the work again.
 
-    `helpers` are functions that it calls, by name.
+    `helpers` are functions that it calls, by name. `constants` are arrays of numbers that come
+    before its arguments, as type and values: functions that differ in nothing else are one.
 
     A function in several *parts* does the part that `part` says, in any order and on any thread.
     `shared` are arrays, as type, name and size, in which parts leave what is put together
@@ -67,6 +68,7 @@ class Function:
     parts: int = 1
     careful: str = ""
     helpers: tuple[tuple[str, str], ...] = ()
+    constants: tuple[tuple[str, tuple[str, ...]], ...] = ()
     shared: tuple[tuple[str, str, int], ...] = ()
     afterwards: str = ""
 

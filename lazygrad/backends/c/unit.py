@@ -27,6 +27,9 @@ ENTRIES = 8
 NOT_FIT = -1
 """What a segment returns, having done nothing, when a feed is not as the code wants it."""
 
+# Compilers take more than linear time for a long list of calls.
+_PIECE_LINES = 32
+
 _BANNER = "/* Written by lazygrad for one program and one set of lengths. */"
 
 # The heads of a NumPy array and of a tuple of arrays, as far as they are read here. The layout of
@@ -93,7 +96,7 @@ _PARTS = """\
 typedef void (*part_function)(void *const *, int64_t);
 typedef void (*parts_runner)(int64_t, part_function, void *const *, int64_t);
 
-static void in_parts(char **at, part_function function, void *const *values, int64_t parts) {
+static void in_parts(void **at, part_function function, void *const *values, int64_t parts) {
     if (at[0]) ((parts_runner)at[0])((int64_t)at[1], function, values, parts);
     else for (int64_t part = 0; part < parts; part++) function(values, part);
 }"""
@@ -108,6 +111,7 @@ class Unit:
         self._reductions: dict[tuple[Op, DType], None] = {}
         self._names: dict[Function, str] = {}
         self._helpers: dict[str, str] = {}
+        self._numbers: dict[tuple[str, tuple[str, ...]], str] = {}
         self._segments: list[str] = []
 
     def call(
@@ -117,19 +121,23 @@ class Unit:
 
         Where it fails, the segment returns the number of the step, counted from 1.
         """
-        name = self._names.setdefault(replace(function, arguments=()), f"kernel_{len(self._names)}")
+        form = replace(function, arguments=(), constants=())
+        name = self._names.setdefault(form, f"kernel_{len(self._names)}")
         for reduction in sorted(function.reductions, key=lambda r: (r[0].name, r[1].char)):
             self._reductions[reduction] = None
         self._helpers.update(function.helpers)
-        arguments = [
-            self.address(layouts[number], is_written) for number, is_written in function.arguments
-        ]
+        arguments = [self._constants(kind, values) for kind, values in function.constants]
+        arguments += [_place(layouts[number]) for number, _ in function.arguments]
         table = "at, " if function.takes_table or function.parts > 1 else ""
         call = f"{name}({table}{', '.join(arguments)})"
         return [
             comment(note),
             f"if ({call}) return {step + 1};" if function.can_fail else f"{call};",
         ]
+
+    def _constants(self, kind: str, values: tuple[str, ...]) -> str:
+        """Give the name of an array of numbers."""
+        return self._numbers.setdefault((kind, values), f"constants_{len(self._numbers)}")
 
     def add_helper(self, name: str, text: str) -> None:
         """Add a function that segments call."""
@@ -138,8 +146,7 @@ class Unit:
     def address(self, layout: Layout, is_written: bool) -> str:
         """Write where a value lies."""
         const = "" if is_written else "const "
-        offset = f" + {layout.offset}" if layout.offset else ""
-        return f"({const}{c_type(layout.dtype)} *)({layout.base}{offset})"
+        return f"({const}{c_type(layout.dtype)} *)({_place(layout)})"
 
     def segment(
         self,
@@ -155,18 +162,35 @@ class Unit:
         are entries of the table.
         """
         taken = {base: f"a{i}" for i, base in enumerate((*feeds, *outputs))}
-        parameters = "char **at, const arrays *given" if taken else "char **at"
+        parameters = "void **at, const arrays *given" if taken else "void **at"
         checks = [f"!fits({taken[base]})" for base in feeds]
         checks += [f"!apart({taken[feed]}->data, {m}, {cell}, {n})" for feed, m, cell, n in guarded]
         entry = [f"const array *{a} = given->items[{i}];" for i, a in enumerate(taken.values())]
         entry += [f"if ({' || '.join(checks)}) return {NOT_FIT};"] if checks else []
         entry += [f"{base} = {name}->data;" for base, name in taken.items()]
+        if len(lines) > 2 * _PIECE_LINES:
+            lines = self._in_pieces(name, lines)
         body = "\n".join(indented([*entry, *lines, "return 0;"]))
         self._segments.append(f"PLAIN int {name}({parameters}) {{\n{body}\n}}")
 
+    def _in_pieces(self, name: str, lines: Sequence[str]) -> list[str]:
+        """Write lines as functions that are called one after the other."""
+        pieces: list[list[str]] = [[]]
+        for line in lines:
+            # What is done for one step begins with a comment, or with a brace if it is timed.
+            if len(pieces[-1]) >= _PIECE_LINES and line.startswith(("/*", "{")):
+                pieces.append([])
+            pieces[-1].append(line)
+        for i, piece in enumerate(pieces):
+            body = "\n".join(indented([*piece, "return 0;"]))
+            head = f"static __attribute__((noinline)) PLAIN int {name}_{i}(void **at)"
+            self._segments.append(f"{head} {{\n{body}\n}}")
+        calls = [f"if ((index = {name}_{i}(at))) return index;" for i in range(len(pieces))]
+        return ["int index;", *calls]
+
     def entries(self, segment: str) -> None:
         """Add functions without arguments, each over a table that is set once."""
-        self._segments.append(f"char **tables[{ENTRIES}];")
+        self._segments.append(f"void **tables[{ENTRIES}];")
         self._segments += [
             f"void entry_{i}(void) {{ {segment}(tables[{i}]); }}" for i in range(ENTRIES)
         ]
@@ -182,6 +206,10 @@ class Unit:
         kernels = [text for f, name in self._names.items() for text in _texts(f, name)]
         parts = [_PARTS] if self.has_parts else []
         helpers = [*self._reducers(), *self._helpers.values()]
+        helpers += [
+            f"static const {kind} {name}[] = {{{', '.join(values)}}};"
+            for (kind, values), name in self._numbers.items()
+        ]
         return "\n\n".join([_BANNER, *parts, *helpers, *kernels, *self._segments]) + "\n"
 
     @property
@@ -209,10 +237,15 @@ class Unit:
 _COLD = '__attribute__((noinline, cold, optimize("O1", "no-tree-vectorize"))) '
 
 
+def _place(layout: Layout) -> str:
+    """Write where a value lies, of no type."""
+    return f"{layout.base} + {layout.offset}" if layout.offset else layout.base
+
+
 def _texts(function: Function, name: str) -> list[str]:
     """Write a function; one in parts as what does a part, and what runs them all."""
     if function.parts == 1:
-        parameters = ("char **at, " if function.takes_table else "") + function.parameters
+        parameters = ("void **at, " if function.takes_table else "") + function.parameters
         return [*written(function, name, parameters)]
     assert not function.can_fail, "parts do their work, and that alone"
     assert not function.takes_table, "parts know their operands, and those alone"
@@ -229,7 +262,7 @@ def _texts(function: Function, name: str) -> list[str]:
     return [
         *written(function, f"{name}_part", f"{given}, int64_t part"),
         f"static void {name}_of(void *const *p, int64_t part) {{ {name}_part({taken}, part); }}",
-        f"static __attribute__((noinline)) PLAIN void {name}(char **at, {function.parameters}) {{\n"
+        f"static __attribute__((noinline)) PLAIN void {name}(void **at, {function.parameters}) {{\n"
         + "\n".join(indented(run))
         + after
         + "\n}",
