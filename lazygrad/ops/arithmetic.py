@@ -85,15 +85,15 @@ def over_reals(x: Value) -> Value:
 
 def zeros_like(t: Value) -> Value:
     """Give zeros of a node's shape and dtype, for derivatives that are 0 by convention."""
-    return apply(_zeros_like.op, t)  # type: ignore[attr-defined]
+    return apply(_zeros_of.op, t)  # type: ignore[attr-defined]
 
 
 def _fill_zero(x: Array, out: Array) -> None:
     out.fill(0)
 
 
-_zeros_like = elementwise(
-    "_zeros_like",
+_zeros_of = elementwise(
+    "zeros_like",
     _fill_zero,
     dtype=lambda dtype: dtype,
     diff=None,

@@ -35,7 +35,7 @@ def _narrowed(node: Value) -> Value:
     traits = node.op.traits
     if Trait.ELEMENTWISE not in traits:
         return _moved(node) if node.op.name in ("reshape", "permute") else node
-    if node.op.name == "_zeros_like":
+    if node.op.name == "zeros_like":
         return _zeros(node)
     for operand in node.operands:
         if operand.op.name == "broadcast_to":

@@ -34,10 +34,10 @@ from lazygrad.passes.broadcast import drop_broadcasts
             "x: f8[1, 3]; return broadcast_to(exp(x), shape=(4, 2, 3))",
         ),
         (
-            "x: f8[n, 3]; return add(x, _zeros_like(x))",
+            "x: f8[n, 3]; return add(x, zeros_like(x))",
             "x: f8[n, 3]; return add(x, 0.0)",
         ),
-        ("x: f8[n, 3]; return _zeros_like(x)", "return broadcast_to(0.0, shape=(n, 3))"),
+        ("x: f8[n, 3]; return zeros_like(x)", "return broadcast_to(0.0, shape=(n, 3))"),
         (
             "x: f8[6]; return add(x, reshape(broadcast_to(2.0, shape=(2, 3)), shape=(6,)))",
             "x: f8[6]; return add(x, 2.0)",

@@ -15,14 +15,15 @@ import stat
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from ..threads import share
 from .toolchain import CompilerError, Toolchain, run_compiler
 from .unit import ENTRIES
 
-__all__ = ["Library", "cache_directory", "library"]
+__all__ = ["Library", "cache_directory", "libraries", "library"]
 
 _BUILD_SECONDS = 120.0
 _loaded: dict[str, Library] = {}
@@ -54,12 +55,27 @@ def library(source: str, toolchain: Toolchain) -> Library:
 
     Raises CompilerError where it can't be built or loaded.
     """
-    text = "\0".join((source, *toolchain.flags, toolchain.identity))
-    key = hashlib.sha256(text.encode()).hexdigest()
+    return libraries([source], toolchain)[0]
+
+
+def libraries(sources: Sequence[str], toolchain: Toolchain) -> list[Library]:
+    """Give the library of each source; those that have to be built are built side by side."""
+    keys = [_key(source, toolchain) for source in sources]
     with _lock:
-        if key not in _loaded:
+        missing = [pair for pair in zip(keys, sources, strict=True) if pair[0] not in _loaded]
+
+        def load(part: int, place: int) -> None:
+            key, source = missing[part]
             _loaded[key] = Library(_found_or_built(key, source, toolchain))
-        return _loaded[key]
+
+        if missing:
+            share(load, len(missing), len(missing))
+        return [_loaded[key] for key in keys]
+
+
+def _key(source: str, toolchain: Toolchain) -> str:
+    text = "\0".join((source, *toolchain.flags, toolchain.identity))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def cache_directory() -> Path:

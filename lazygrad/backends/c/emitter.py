@@ -24,10 +24,10 @@ from ..emitter import aligned
 from ..executable import Executable
 from ..numpy import NumpyEmitter
 from ..source import Line
-from .cache import Library, library
+from .cache import Library, libraries
 from .loops import kernel_function
 from .moves import move_function
-from .pool import parts_runner
+from .pool import parts_runner, pool_source
 from .products import product_function, product_kernel_function
 from .text import Function, Layout, indented, literal
 from .toolchain import Toolchain
@@ -208,13 +208,15 @@ class SegmentEmitter(NumpyEmitter):
         functions = super()._write_sections()
         if not self.segments:
             return functions
-        built = self.built = library(self.unit.text, self.toolchain)
+        is_shared = self.unit.has_parts and self.threads > 1
+        sources = [self.unit.text, pool_source()] if is_shared else [self.unit.text]
+        built = self.built = libraries(sources, self.toolchain)[0]
         table = np.zeros(len(self.bases), np.uintp)
         for i, array in enumerate(self.bases):
             table[i] = 0 if array is None else array.ctypes.data
         if -1 in self.base_of:
             table[int(self.base_of[-1][3:-1])] = self.arena
-        if self.unit.has_parts and self.threads > 1:
+        if is_shared:
             table[:RESERVED] = parts_runner(self.toolchain), self.threads
         # The calls know addresses only; what these belong to must stay.
         self.namespace["held"] = (table, self.bases)

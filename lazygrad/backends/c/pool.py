@@ -12,7 +12,12 @@ from importlib.resources import files
 from .cache import library
 from .toolchain import Toolchain
 
-__all__ = ["parts_runner"]
+__all__ = ["parts_runner", "pool_source"]
+
+
+def pool_source() -> str:
+    """Give the pool as C."""
+    return files(__package__).joinpath("pool.c").read_text(encoding="utf-8")
 
 
 def parts_runner(toolchain: Toolchain) -> int:
@@ -20,6 +25,5 @@ def parts_runner(toolchain: Toolchain) -> int:
 
     Raises CompilerError where it can't be built or loaded.
     """
-    source = files(__package__).joinpath("pool.c").read_text(encoding="utf-8")
-    function = library(source, toolchain).free.run_parts
+    function = library(pool_source(), toolchain).free.run_parts
     return ctypes.cast(function, ctypes.c_void_p).value or 0

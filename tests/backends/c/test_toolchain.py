@@ -4,6 +4,7 @@ import os
 import stat
 import subprocess
 import sys
+import threading
 import warnings
 
 import numpy as np
@@ -213,3 +214,30 @@ def test_the_identity_tells_flags_and_machine():
     assert "-ffast-math" not in found.flags
     assert "__SIZEOF_POINTER__" in found.identity
     assert found.vector_bytes in (16, 32, 64)
+
+
+def test_libraries_are_built_side_by_side(tmp_path, monkeypatch):
+    monkeypatch.setenv("LAZYGRAD_CACHE_DIR", str(tmp_path))
+    found = find_toolchain()
+    both_began = threading.Barrier(2, timeout=60)
+    build = cache._build
+
+    def watched(source, toolchain, shop):
+        both_began.wait()
+        return build(source, toolchain, shop)
+
+    monkeypatch.setattr(cache, "_build", watched)
+    sources = [f"int side_by_side(void) {{ return {number}; }}" for number in (4, 5)]
+    assert [made.free.side_by_side() for made in cache.libraries(sources, found)] == [4, 5]
+    monkeypatch.setattr(cache, "_build", None)
+    assert cache.library(sources[1], found).free.side_by_side() == 5
+
+
+def test_of_two_libraries_one_that_fails_leaves_the_other(tmp_path, monkeypatch):
+    monkeypatch.setenv("LAZYGRAD_CACHE_DIR", str(tmp_path))
+    found = find_toolchain()
+    right = "int right_one(void) { return 6; }"
+    for sources in ([right, "int wrong("], ["int wrong_again(", right]):
+        with pytest.raises(CompilerError):
+            cache.libraries(sources, found)
+    assert cache.libraries([right], found)[0].free.right_one() == 6
