@@ -165,10 +165,11 @@ class Program:
         if unnamed:
             raise TypeError(f"feeds are named, program(x=...), not positional: {unnamed!r:.50}.")
         with self._lock:
+            entry = self._entry
             try:
                 results = self._running_door(feeds)
             except Exception as error:
-                self._fail(error)
+                _fail(entry, error)
             if results is None:
                 results = self._thoroughly(feeds)
         return self._structure(results)
@@ -186,11 +187,7 @@ class Program:
         try:
             return self._run(*arguments)  # type: ignore[misc]
         except Exception as error:
-            self._fail(error)
-
-    def _fail(self, error: Exception) -> NoReturn:
-        failure = self._entry.executable.failure(error)  # type: ignore[union-attr]
-        raise failure from failure.__cause__
+            _fail(entry, error)
 
     def _compared(self, twin: Twin, feeds: Mapping[str, object]) -> tuple[Any, ...]:
         """Run once, beside the twin."""
@@ -510,6 +507,13 @@ class Program:
         feeds = ", ".join(f"{node.name}: {node.spec}" for node in self._fed)
         name = "program" if self.name is None else f"program {self.name!r}"
         return f"<{name}({feeds}), {len(self.schedule.steps)} steps>"
+
+
+def _fail(entry: Entry | None, error: Exception) -> NoReturn:
+    """Raise what says which step failed. A step may have called the program for other lengths."""
+    assert entry is not None, "nothing runs before there is an entry"
+    failure = entry.executable.failure(error)
+    raise failure from failure.__cause__
 
 
 _programs: WeakSet[Program] = WeakSet()

@@ -376,6 +376,27 @@ def test_an_interrupt_among_large_updates_waits_for_all_of_them(monkeypatch, thr
 # Plans.
 
 
+@pytest.mark.parametrize("backend", ["numpy", "c"])
+def test_a_step_that_calls_its_program_for_other_lengths_may_still_fail(backend):
+    calls = []
+
+    @lg.custom_op
+    def nested(x):
+        if len(x) == 3 and calls:
+            calls.pop()(x=np.zeros(5))
+            raise ValueError("after the other call")
+        return x * 2
+
+    program = lg.compile(nested(lg.placeholder(("n",), name="x")) + 1, backend=backend)
+    for n in (3, 5):
+        np.testing.assert_array_equal(program(x=np.ones(n)), np.full(n, 3.0))
+    program(x=np.ones(3))
+    calls.append(program)
+    with pytest.raises(lg.OperationError, match=r"nested.*test_programs\.py.*after the other call"):
+        program(x=np.ones(3))
+    np.testing.assert_array_equal(program(x=np.ones(3)), np.full(3, 3.0))
+
+
 def test_the_number_of_plans_is_bounded(x):
     f = lg.compile(x * 2)
     seen = [weakref.ref(f.planned(n=n)) for n in range(1, 60)]
