@@ -264,7 +264,7 @@ class Program:
         Raises OptionError unless each length that the program needs is given, and no other.
 
         >>> x = placeholder(("batch", 4), name="x")
-        >>> compile(x * 2 + 1).planned(batch=3).plan.arena_bytes
+        >>> compile(x * 2 + 1, backend="numpy").planned(batch=3).plan.arena_bytes
         128
         """
         for name, length in lengths.items():

@@ -26,6 +26,7 @@ def test_demo_shows_its_progress(tmp_path, capsys):
     assert "2/2" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("_on_numpy")
 def test_demo_writes_the_graph_as_text_where_dot_is_missing(tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
     main(["demo", "--output", str(tmp_path), "--epochs", "1", "--quiet"])

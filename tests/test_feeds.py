@@ -346,6 +346,7 @@ NAMES = [
 ]
 
 
+@pytest.mark.usefixtures("_on_numpy")
 @pytest.mark.parametrize("name", NAMES)
 def test_any_text_is_a_name(name):
     x = lg.placeholder(("n",), name=name, requires_grad=True)

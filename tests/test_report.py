@@ -52,6 +52,7 @@ def step():
     return fitted()
 
 
+@pytest.mark.usefixtures("_on_numpy")
 def test_explain_has_a_row_for_each_step(step):
     step.planned(rows=16)
     title, rows = rows_of(step.explain())
@@ -63,6 +64,7 @@ def test_explain_has_a_row_for_each_step(step):
     assert all(re.fullmatch(r"test_report\.py:\d+", row["line"]) for row in rows)
 
 
+@pytest.mark.usefixtures("_on_numpy")
 def test_flops_and_bytes_are_right_and_add_up(step):
     executable = step.planned(rows=16)
     title, rows = rows_of(step.explain())
@@ -81,6 +83,7 @@ def test_flops_and_bytes_are_right_and_add_up(step):
     )
 
 
+@pytest.mark.usefixtures("_on_numpy")
 def test_slots_speak_of_rows_of_the_table(step):
     step.planned(rows=16)
     _, rows = rows_of(step.explain())
@@ -157,6 +160,7 @@ def test_memory_reads_in_units():
     )
 
 
+@pytest.mark.usefixtures("_on_numpy")
 def test_nothing_at_all():
     f = lg.compile([])
     assert f.explain().startswith("program: 0 steps; arena 0 B")
@@ -167,7 +171,7 @@ def test_nothing_at_all():
 
 def seconds(text):
     number, unit = text.split()
-    return float(number) * {"ns": 1e-9, "us": 1e-6, "ms": 1e-3}[unit]
+    return float(number) * {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}[unit]
 
 
 def check_times(program, feeds):
@@ -182,10 +186,11 @@ def check_times(program, feeds):
         "step", "computes", "for", "line", "result", "slot", "bytes", "flops", "time", "share",
         "GFLOP/s", "GB/s",
     ]  # fmt: skip
-    shown = re.search(r"; ([\d.]+ [mun]s) a run in steps on (numpy|c), mean of 3$", title)
+    shown = re.search(r"; ([\d.]+ [mun]?s) a run in steps on (numpy|c), mean of 3$", title)
     timed = [row for row in rows if row["time"] != "at bind"]
     spent = [seconds(row["time"]) for row in timed]
-    assert sum(spent) == pytest.approx(seconds(shown.group(1)), rel=0.02, abs=1e-7 * len(rows))
+    # With one digit after the point, 1.0 ms may be 1.05 ms.
+    assert sum(spent) == pytest.approx(seconds(shown.group(1)), rel=0.1, abs=1e-7 * len(rows))
     shares = [float(row["share"].removesuffix(" %")) for row in timed]
     assert sum(shares) == pytest.approx(100, abs=0.1 * len(rows))
     assert all(row["share"] == row["GB/s"] == "-" for row in rows if row["time"] == "at bind")
@@ -287,6 +292,7 @@ def test_profile_words_what_fails():
     assert f(x=[1.0, 3.0]) == 3.0
 
 
+@pytest.mark.usefixtures("_on_numpy")
 def test_profile_of_a_program_in_several_functions(monkeypatch):
     monkeypatch.setattr("lazygrad.backends.numpy.LINES_PER_FUNCTION", 4)
     y = x(3)

@@ -16,6 +16,7 @@ def points(count=4000):
     return np.concatenate([near, small, rng.uniform(6, 27, 500), SPECIAL])
 
 
+@pytest.mark.usefixtures("_on_numpy")
 @pytest.mark.parametrize("name", ["erf", "erfc"])
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_within_a_few_units_in_the_last_place(name, dtype):

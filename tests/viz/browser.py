@@ -47,6 +47,8 @@ class Browser:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             pass_fds=(read, write),
+            # What is loaded into the tests, such as a sanitizer, is not for the browser.
+            env={name: value for name, value in os.environ.items() if name != "LD_PRELOAD"},
         )
         os.close(read)
         os.close(write)
