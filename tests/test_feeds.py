@@ -346,7 +346,6 @@ NAMES = [
 ]
 
 
-@pytest.mark.usefixtures("_on_numpy")
 @pytest.mark.parametrize("name", NAMES)
 def test_any_text_is_a_name(name):
     x = lg.placeholder(("n",), name=name, requires_grad=True)
@@ -360,7 +359,8 @@ def test_any_text_is_a_name(name):
     np.testing.assert_array_equal(x.grad, [2.0, 3.0])
     assert f.explain()
     assert f.profile(**{name: [1.0, 2.0]})
-    compile(f.source, "source", "exec")
+    python, _, _ = f.source.partition("/* Written by lazygrad")
+    compile(python, "source", "exec")
     for error in (lg.MissingFeedError, lg.UnknownFeedError):
         with pytest.raises(error) as caught:
             f(**({} if error is lg.MissingFeedError else {name + "!": 1.0}))

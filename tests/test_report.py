@@ -170,8 +170,10 @@ def test_nothing_at_all():
 
 
 def seconds(text):
+    """What a time says, and half of its last digit, by which it may be off."""
     number, unit = text.split()
-    return float(number) * {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}[unit]
+    scale = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}[unit]
+    return float(number) * scale, scale * 10.0 ** -len(number.partition(".")[2]) / 2
 
 
 def check_times(program, feeds):
@@ -188,15 +190,15 @@ def check_times(program, feeds):
     ]  # fmt: skip
     shown = re.search(r"; ([\d.]+ [mun]?s) a run in steps on (numpy|c), mean of 3$", title)
     timed = [row for row in rows if row["time"] != "at bind"]
-    spent = [seconds(row["time"]) for row in timed]
-    # With one digit after the point, 1.0 ms may be 1.05 ms.
-    assert sum(spent) == pytest.approx(seconds(shown.group(1)), rel=0.1, abs=1e-7 * len(rows))
+    spent, errors = zip(*(seconds(row["time"]) for row in timed), strict=True)
+    whole, error = seconds(shown.group(1))
+    assert sum(spent) == pytest.approx(whole, rel=1e-9, abs=sum(errors) + error)
     shares = [float(row["share"].removesuffix(" %")) for row in timed]
     assert sum(shares) == pytest.approx(100, abs=0.1 * len(rows))
     assert all(row["share"] == row["GB/s"] == "-" for row in rows if row["time"] == "at bind")
-    for row in timed:
-        if row["GFLOP/s"] != "-" and seconds(row["time"]) > 2e-6:
-            rate = int(row["flops"].replace(",", "")) / seconds(row["time"]) / 1e9
+    for row, time in zip(timed, spent, strict=True):
+        if row["GFLOP/s"] != "-" and time > 2e-6:
+            rate = int(row["flops"].replace(",", "")) / time / 1e9
             assert float(row["GFLOP/s"]) == pytest.approx(rate, rel=0.1, abs=0.01)
     for cell, array in zip(cells, before, strict=True):
         np.testing.assert_array_equal(cell.array, array)

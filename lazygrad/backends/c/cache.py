@@ -59,7 +59,10 @@ def library(source: str, toolchain: Toolchain) -> Library:
 
 
 def libraries(sources: Sequence[str], toolchain: Toolchain) -> list[Library]:
-    """Give the library of each source; those that have to be built are built side by side."""
+    """Give the library of each source; those that have to be built are built side by side.
+
+    Raises CompilerError where one can't be built or loaded; others that were built stay loaded.
+    """
     keys = [_key(source, toolchain) for source in sources]
     with _lock:
         missing = [pair for pair in zip(keys, sources, strict=True) if pair[0] not in _loaded]

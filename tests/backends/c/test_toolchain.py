@@ -230,7 +230,7 @@ def test_libraries_are_built_side_by_side(tmp_path, monkeypatch):
     sources = [f"int side_by_side(void) {{ return {number}; }}" for number in (4, 5)]
     assert [made.free.side_by_side() for made in cache.libraries(sources, found)] == [4, 5]
     monkeypatch.setattr(cache, "_build", None)
-    assert cache.library(sources[1], found).free.side_by_side() == 5
+    assert cache.libraries(sources[1:], found)[0].free.side_by_side() == 5
 
 
 def test_of_two_libraries_one_that_fails_leaves_the_other(tmp_path, monkeypatch):

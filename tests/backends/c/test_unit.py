@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 import lazygrad as lg
-from lazygrad.backends.c import unit
+from lazygrad.backends.c.toolchain import CompilerError, find_toolchain
+
+try:
+    find_toolchain()
+except CompilerError as reason:
+    pytest.skip(f"there is no C compiler: {reason}", allow_module_level=True)
 
 DATA = np.linspace(-1.0, 1.0, 300)
 
@@ -103,4 +108,3 @@ def test_short_lists_stay_whole():
     program = lg.compile(steps_apart(x, 8), backend="c")
     program(x=np.eye(3))
     assert "segment_0_0" not in program.source
-    assert unit._PIECE_LINES == 32
